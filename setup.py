@@ -1,2 +1,33 @@
-from setuptools import setup
-setup(name="clip-imo", version="0.1.0", packages=["imo","imo.trainers","imo.datasets"], package_dir={"imo.trainers":"trainers","imo.datasets":"datasets"})
+"""Packaging. `trainers/` and `datasets/` stand at the top, as in every CoOp-style repository, and are installed as
+`imo.trainers` and `imo.datasets`: a CoOp checkout has top-level packages of those names, and a plugin must not collide."""
+
+from setuptools import find_packages, setup
+
+INSIDE = {"imo.trainers": "trainers", "imo.datasets": "datasets"}
+
+setup(
+    name="clip-imo",
+    version="0.1.0",
+    description="CLIP adaptation by intra-modal overlap reduction, as a plugin to the CoOp/Dassl workbench",
+    license="MIT",
+    python_requires=">=3.9,<3.14",
+    packages=[*find_packages(include=["imo", "imo.*"]), *INSIDE],
+    package_dir=INSIDE,
+    package_data={"imo.assets": ["*.safetensors"]},
+    install_requires=[
+        "torch>=2.1",
+        "torchvision>=0.16",  # must match torch: install both together
+        "clip-anytorch",  # the module `clip`; the registry's package `clip` is a clipboard tool
+        "setuptools<81",  # clip-anytorch imports pkg_resources
+        "yacs",
+        "tabulate",
+        "tqdm",
+        "numpy",
+        "safetensors",
+    ],
+    extras_require={
+        "demo": ["scikit-learn", "mlxtend", "matplotlib", "scikit-image"],
+        "plots": ["matplotlib"],
+        "test": ["pytest", "ruff", "mypy", "scikit-learn"],
+    },
+)

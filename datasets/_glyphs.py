@@ -44,10 +44,14 @@ PEN_TEMPLATE, PRINT_TEMPLATE = "a handwritten {}.", "a printed {}."
 # Twins are dropped: capitals drawn like their small letters, letters drawn like another script's
 # letter, and every round or upright letter that could pass for a digit.
 _CHARACTERS = (
-    "ABDEFGHJKLMNPQRTY" "abdefghijkmnpqrtuvwxyz"  # Latin
-    "ΓΔΘΛΞΠΣΦΨΩ" "αβγδεζηθλμξπστφχψω"  # Greek
-    "БДЖИЛЦЧШЩЪЫЭЮЯ" "бвджицчшщъыэюя"  # Cyrillic
-    "ԱԲԳԴԵԶԸԹԺԻԼԽԾԿՁՂՃՄՅՇՉՋՌՍՎՏՐՑՓՔՖ" "աբգդզթժլխծկձմյշչջռվտցփքֆ"  # Armenian
+    "ABDEFGHJKLMNPQRTY"
+    "abdefghijkmnpqrtuvwxyz"  # Latin
+    "ΓΔΘΛΞΠΣΦΨΩ"
+    "αβγδεζηθλμξπστφχψω"  # Greek
+    "БДЖИЛЦЧШЩЪЫЭЮЯ"
+    "бвджицчшщъыэюя"  # Cyrillic
+    "ԱԲԳԴԵԶԸԹԺԻԼԽԾԿՁՂՃՄՅՇՉՋՌՍՎՏՐՑՓՔՖ"
+    "աբգդզթժլխծկձմյշչջռվտցփքֆ"  # Armenian
     "აბგდევზთიკლმნპჟრსტუფქღყშჩცძწჭხჯჰ"  # Georgian
     "אבגדהזחטכלמנעפצקרשת"  # Hebrew
     "بتثجحخدذرزسشصضطظعغفقكلمنهوي"  # Arabic

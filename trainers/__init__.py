@@ -1,0 +1,22 @@
+"""Dassl trainers of this project; each module registers its own under the class name.
+
+Importing this package makes `dassl` importable (see `imo.workbench`) and imports every trainer. To add one, add a file.
+"""
+
+import sys
+
+from imo.plugins import plugins
+from imo.workbench import ensure_dassl
+
+ensure_dassl()
+
+_MODULES = plugins(sys.modules[__name__])
+
+
+def extend_cfg(cfg):
+    """Add the options that trainers read to Dassl's defaults: the shared ones, then each trainer's own node."""
+    from imo.trainers import _options
+
+    for module in (_options, *_MODULES):
+        if hasattr(module, "extend_cfg"):
+            module.extend_cfg(cfg)

@@ -1,0 +1,126 @@
+"""Corrupted copies of a test set, for robustness with the cache kept.
+
+Names and the five severities follow the corruption literature: ImageNet-C (Hendrycks & Dietterich, ICLR 2019,
+https://arxiv.org/abs/1903.12261; gaussian_noise has its standard deviations) and MNIST-C (Mu & Gilmer, 2019,
+https://arxiv.org/abs/1906.02337). Lengths are shares of the image's side. Each image's corruption is a function of its
+path, the corruption and the severity.
+"""
+
+import hashlib
+import os
+
+import numpy as np
+from dassl.data.datasets import Datum
+from dassl.utils import read_image
+from PIL import Image, ImageFilter
+from tqdm import tqdm
+
+from imo.datasets._pictures import save_png, whole_folder
+from imo.errors import InputError
+
+_SMALLEST = 28  # smaller images are enlarged first: noise on 8 x 8 pixels would be another thing
+
+
+def _gaussian_noise(image, severity, rng):
+    pixels = np.asarray(image, np.float32) / 255
+    noisy = pixels + rng.normal(0, (0.08, 0.12, 0.18, 0.26, 0.38)[severity - 1], pixels.shape)
+    return Image.fromarray(np.uint8(np.clip(noisy, 0, 1) * 255))
+
+
+def _gaussian_blur(image, severity, rng):
+    return image.filter(ImageFilter.GaussianBlur((0.02, 0.035, 0.05, 0.07, 0.09)[severity - 1] * image.width))
+
+
+def _inverse(image, severity, rng):
+    share = (0.6, 0.7, 0.8, 0.9, 1.0)[severity - 1]
+    pixels = np.asarray(image, np.float32)
+    return Image.fromarray(np.uint8((1 - share) * pixels + share * (255 - pixels)))
+
+
+def _affine(image, severity, rng):
+    angle, shear, shift = (
+        np.array([(8, 0.08, 0.03), (14, 0.14, 0.05), (20, 0.2, 0.07), (27, 0.27, 0.09), (35, 0.35, 0.11)])[severity - 1]
+        * rng.uniform(0.5, 1, 3)
+        * rng.choice([-1, 1], 3)
+    )
+    cos, sin = np.cos(np.radians(angle)), np.sin(np.radians(angle))
+    matrix = np.array([[cos, sin + shear * cos], [-sin, cos - shear * sin]])
+    centre = np.array([image.width, image.height]) / 2
+    offset = centre - matrix @ centre + shift * image.width
+    edge = tuple(int(v) for v in np.median(_border(image), axis=0))
+    coefficients = (*matrix[0], offset[0], *matrix[1], offset[1])
+    return image.transform(image.size, Image.Transform.AFFINE, coefficients, Image.Resampling.BICUBIC, fillcolor=edge)
+
+
+def _occlusion(image, severity, rng):
+    side = max(1, round((0.2, 0.27, 0.34, 0.41, 0.48)[severity - 1] * image.width))
+    pixels = np.array(image)
+    top, left = (int(rng.integers(0, size - side + 1)) for size in pixels.shape[:2])
+    pixels[top : top + side, left : left + side] = 128
+    return Image.fromarray(pixels)
+
+
+def _colour(image, severity, rng):
+    share = (0.2, 0.4, 0.6, 0.8, 1.0)[severity - 1]
+    pixels = np.asarray(image, np.float32)
+    amount = pixels.mean(2, keepdims=True) / 255
+    painted = paint(amount, *random_colours(rng))
+    return Image.fromarray(np.uint8((1 - share) * pixels + share * painted))
+
+
+CORRUPTIONS = {
+    "gaussian_noise": _gaussian_noise,
+    "gaussian_blur": _gaussian_blur,
+    "inverse": _inverse,
+    "affine": _affine,
+    "occlusion": _occlusion,
+    "colour": _colour,
+}
+
+
+def random_colours(rng):
+    """Ink and paper as RGB in 0..255, uniform, at least half the side of the colour cube apart."""
+    while True:
+        ink, paper = rng.uniform(0, 255, (2, 3))
+        if np.linalg.norm(ink - paper) > 127.5:
+            return ink, paper
+
+
+def paint(amount, ink, paper):
+    """Amount of ink (H, W, 1) in 0..1 -> (H, W, 3) float in 0..255."""
+    return amount * ink + (1 - amount) * paper
+
+
+def image_rng(*key):
+    """A numpy generator that is a function of `key`."""
+    return np.random.default_rng(int.from_bytes(hashlib.blake2b(repr(key).encode(), digest_size=8).digest(), "big"))
+
+
+def _border(image):
+    pixels = np.asarray(image)
+    return np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+
+
+def corrupted_copy(items, image_dir, dataset_dir, corruption):
+    """The test items with their images corrupted; the copies are written once, below `dataset_dir`/corrupted."""
+    name, _, severity = corruption.rpartition("-")
+    if name not in CORRUPTIONS or severity not in ("1", "2", "3", "4", "5"):
+        raise InputError(
+            f"DATASET.CORRUPTION: expected <name>-<severity 1..5> with a name of {', '.join(CORRUPTIONS)}, got '{corruption}'"
+        )
+    folder = os.path.join(dataset_dir, "corrupted", corruption)
+    paths = [os.path.relpath(item.impath, image_dir) for item in items]
+    if not os.path.isdir(folder):
+        with whole_folder(folder) as temporary:
+            for item, path in zip(tqdm(items, desc=f"Writing {corruption}"), paths):
+                image = read_image(item.impath)
+                if image.width < _SMALLEST:
+                    image = image.resize((_SMALLEST, _SMALLEST), Image.Resampling.BICUBIC)
+                corrupted = CORRUPTIONS[name](image, int(severity), image_rng(path, name, severity))
+                save_png(np.asarray(corrupted), os.path.join(temporary, os.path.splitext(path)[0] + ".png"))
+    return [
+        Datum(
+            impath=os.path.join(folder, os.path.splitext(path)[0] + ".png"), label=item.label, classname=item.classname
+        )
+        for item, path in zip(items, paths)
+    ]

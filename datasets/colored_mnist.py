@@ -1,0 +1,14 @@
+"""MNIST5k, each digit on a random paper colour in a random ink."""
+
+from dassl.data.datasets import DATASET_REGISTRY
+
+from imo.datasets.mnist5k import MNIST5k
+
+
+@DATASET_REGISTRY.register()
+class ColoredMNIST(MNIST5k):
+    """After Colored MNIST (Arjovsky et al., "Invariant Risk Minimization", 2019, https://arxiv.org/abs/1907.02893), with
+    one fixed colouring per image; here colours tell nothing of the class."""
+
+    dataset_dir = "colored_mnist"
+    coloured = True

@@ -1,0 +1,42 @@
+"""Weights that ship with the package, checked by their sha256 when they are loaded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from imo.errors import InputError
+from imo.files import file_sha256
+
+_FOLDER = Path(__file__).parent
+_BACKBONES = {"glyph": ("glyph.safetensors", "a5b9eb3255c493f501b4f7e6a722f164f6af6c5bf890394622218f47afe22166")}
+_ADAPTERS = {"glyph": ("glyph_adapter.safetensors", "?")}
+
+
+def _checked(file_name: str, sha256: str) -> Path:
+    path = _FOLDER / file_name
+    if not path.is_file() or file_sha256(path) != sha256:
+        raise InputError(f"{path}: weights that ship with the package are missing or damaged; reinstall it")
+    return path
+
+
+def shipped_backbones() -> list[str]:
+    """Names that `shipped_backbone` knows."""
+    return list(_BACKBONES)
+
+
+def shipped_backbone(name: str) -> Path | None:
+    """Weights of a backbone that ships; None for others.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
+    return _checked(*_BACKBONES[name]) if name in _BACKBONES else None
+
+
+def shipped_adapter(backbone: str) -> Path | None:
+    """Adapters that ship for a backbone; None where none do.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
+    return _checked(*_ADAPTERS[backbone]) if backbone in _ADAPTERS else None

@@ -1,0 +1,127 @@
+"""Name or path -> CLIP model and its preprocessing.
+
+Every model is the `clip` package's own CLIP class, whichever way its weights come: OpenAI's names, the small `glyph`
+that ships with this package, a TorchScript archive or state dict (.pt), or a state dict as safetensors.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+
+from imo.assets import shipped_backbone, shipped_backbones
+from imo.errors import InputError
+
+with warnings.catch_warnings():  # clip imports pkg_resources, which warns of its own removal
+    warnings.simplefilter("ignore")
+    import clip
+    from clip.model import build_model
+
+
+def locate(name: str) -> Path:
+    """The weights file behind a backbone's name; OpenAI's are downloaded once to ~/.cache/clip.
+
+    Args:
+        name: `glyph`, one of `clip.available_models()`, or the path of a .pt or .safetensors file.
+
+    Raises:
+        InputError: unknown name, missing file, damaged embedded weights, or a download that failed.
+    """
+    shipped = shipped_backbone(name)
+    if shipped is not None:
+        return shipped
+    if name in clip.available_models():
+        try:
+            return Path(clip.clip._download(clip.clip._MODELS[name], str(Path("~/.cache/clip").expanduser())))
+        except (OSError, RuntimeError) as error:
+            raise InputError(
+                f"backbone '{name}' could not be downloaded to ~/.cache/clip ({error}); check the network, or put "
+                f"the file there by hand, or give a path as MODEL.BACKBONE.NAME"
+            ) from error
+    path = Path(name).expanduser()
+    if path.suffix in (".pt", ".safetensors"):
+        if not path.is_file():
+            raise InputError(f"{path}: no such weights file (MODEL.BACKBONE.NAME)")
+        return path
+    known = ", ".join([*shipped_backbones(), *clip.available_models()])
+    raise InputError(f"unknown backbone '{name}' (MODEL.BACKBONE.NAME); known: {known}, or a .pt or .safetensors path")
+
+
+def load_clip(
+    name: str, device: str | torch.device = "cpu", dtype: torch.dtype | None = None
+) -> tuple[torch.nn.Module, Callable[[Any], torch.Tensor]]:
+    """Load a frozen CLIP in evaluation mode.
+
+    Args:
+        name: see `locate`.
+        device: where the model goes.
+        dtype: precision of the weights; by default float32 on CPU and float16 elsewhere, as `clip.load` has it.
+
+    Returns:
+        The model and the preprocessing that turns a PIL image into its (3, H, W) input. `model.known_tokens` holds
+        the token ids that carry meaning, or None where all do.
+
+    Raises:
+        InputError: see `locate`; also weights that are not CLIP's.
+    """
+    path = locate(name)
+    state = _read_state(path)
+    known_tokens = _expand_vocabulary(state)
+    try:
+        model = build_model(dict(state))
+        model.float().load_state_dict(state, strict=False)  # again, unrounded: build_model goes through float16
+    except (KeyError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{path}: not the weights of a CLIP model ({reason}); give CLIP's own state dict") from error
+    device = torch.device(device)
+    model = model.to(device, dtype or (torch.float32 if device.type == "cpu" else torch.float16))
+    model.requires_grad_(False)
+    model.known_tokens = known_tokens
+    return model.eval(), clip.clip._transform(model.visual.input_resolution)
+
+
+def _read_state(path: Path) -> dict[str, torch.Tensor]:
+    """The state dict in a file; nothing that the file holds is run."""
+    try:
+        if path.suffix == ".safetensors":
+            with safe_open(path, framework="pt") as file:
+                return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
+        try:
+            state = dict(torch.jit.load(path, map_location="cpu").state_dict())
+        except RuntimeError:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, RuntimeError, EOFError, OSError, ValueError) as error:
+        raise InputError(f"{path}: damaged or not a weights file ({str(error).splitlines()[0]})") from error
+    except Exception as error:  # pickle.UnpicklingError: more than tensors inside
+        raise InputError(f"{path}: holds more than tensors, refused; save a plain state dict") from error
+    state = state.get("state_dict", state)
+    return {
+        key: value for key, value in state.items() if torch.is_tensor(value) and value.ndim > 0 or key == "logit_scale"
+    }
+
+
+def _expand_vocabulary(state: dict[str, torch.Tensor]) -> frozenset[int] | None:
+    """Turn a shortened token table (rows and their token ids) into CLIP's full one, zero where no row is stored."""
+    if "token_embedding.rows" not in state:
+        return None
+    rows, tokens = state.pop("token_embedding.rows"), state.pop("token_embedding.tokens").long()
+    table = torch.zeros(49408, rows.shape[1], dtype=rows.dtype)
+    table[tokens] = rows
+    state["token_embedding.weight"] = table
+    return frozenset(tokens.tolist())
+
+
+def unknown_words(model: torch.nn.Module, texts: Sequence[str]) -> list[str]:
+    """Words of `texts` that hold a token without meaning to this model, sorted. Empty for CLIP's full vocabulary."""
+    known = getattr(model, "known_tokens", None)
+    if known is None:
+        return []
+    words = {word for text in texts for word in re.findall(r"[^\W_]+|[^\w\s]", text.lower())}
+    pieces = {word: clip.tokenize(word, truncate=True)[0] for word in words}
+    return sorted(word for word, tokens in pieces.items() if not set(tokens[tokens > 0].tolist()) <= known)

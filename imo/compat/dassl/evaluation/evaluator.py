@@ -1,0 +1,108 @@
+"""Evaluation of classification."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from yacs.config import CfgNode
+
+from ..metrics import macro_f1
+from ..utils.files import mkdir_if_missing, replacing
+from .build import EVALUATOR_REGISTRY
+
+
+class EvaluatorBase:
+    """What a trainer asks of an evaluator."""
+
+    def __init__(self, cfg: CfgNode) -> None:
+        self.cfg = cfg
+
+    def reset(self) -> None:
+        """Forget all batches."""
+        raise NotImplementedError
+
+    def process(self, mo: torch.Tensor, gt: torch.Tensor) -> None:
+        """Take in a batch: model output and true labels."""
+        raise NotImplementedError
+
+    def evaluate(self) -> dict[str, float]:
+        """Print and return the results; the first is the one that counts."""
+        raise NotImplementedError
+
+
+@EVALUATOR_REGISTRY.register()
+class Classification(EvaluatorBase):
+    """Accuracy, error rate and macro F1; on request the accuracy of each class and a confusion matrix."""
+
+    def __init__(self, cfg: CfgNode, lab2cname: Mapping[int, str] | None = None, **kwargs: Any) -> None:
+        super().__init__(cfg)
+        if cfg.TEST.PER_CLASS_RESULT and lab2cname is None:
+            raise ValueError("TEST.PER_CLASS_RESULT needs the names of the classes")
+        self._lab2cname = lab2cname or {}
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all batches."""
+        self._y_true: list[int] = []
+        self._y_pred: list[int] = []
+
+    def process(self, mo: torch.Tensor, gt: torch.Tensor) -> None:
+        """Take in a batch: scores of shape [batch, classes] and labels of shape [batch]."""
+        self._y_true += gt.tolist()
+        self._y_pred += mo.max(dim=1).indices.tolist()
+
+    def evaluate(self) -> dict[str, float]:
+        """Print and return the results in percent."""
+        true, pred = np.array(self._y_true), np.array(self._y_pred)
+        total, correct = len(true), int(np.sum(true == pred))
+        accuracy = 100.0 * correct / total
+        results = {
+            "accuracy": accuracy,
+            "error_rate": 100.0 - accuracy,
+            "macro_f1": 100.0 * macro_f1(true, pred),
+        }
+        print(
+            "=> result\n"
+            f"* total: {total:,}\n"
+            f"* correct: {correct:,}\n"
+            f"* accuracy: {accuracy:.1f}%\n"
+            f"* error: {results['error_rate']:.1f}%\n"
+            f"* macro_f1: {results['macro_f1']:.1f}%"
+        )
+        if self.cfg.TEST.PER_CLASS_RESULT:
+            results["perclass_accuracy"] = self._per_class(true, pred)
+        if self.cfg.TEST.COMPUTE_CMAT:
+            self._save_confusion(true, pred)
+        return results
+
+    def _per_class(self, true: npt.NDArray[Any], pred: npt.NDArray[Any]) -> float:
+        """Print the accuracy of each class and return their mean."""
+        print("=> per-class result")
+        accuracies = []
+        for label in np.unique(true).tolist():
+            hits = pred[true == label] == label
+            accuracies.append(100.0 * float(hits.mean()))
+            print(
+                f"* class: {label} ({self._lab2cname[label]})\ttotal: {len(hits):,}\t"
+                f"correct: {int(hits.sum()):,}\tacc: {accuracies[-1]:.1f}%"
+            )
+        average = float(np.mean(accuracies))
+        print(f"* average: {average:.1f}%")
+        return average
+
+    def _save_confusion(self, true: npt.NDArray[Any], pred: npt.NDArray[Any]) -> None:
+        """Write what share of each true class (row) was taken for which class (column)."""
+        labels = np.union1d(true, pred)
+        counts = torch.zeros(len(labels), len(labels), dtype=torch.float64)
+        cells = (torch.from_numpy(np.searchsorted(labels, true)), torch.from_numpy(np.searchsorted(labels, pred)))
+        counts.index_put_(cells, torch.ones(len(true), dtype=torch.float64), accumulate=True)
+        path = os.path.join(self.cfg.OUTPUT_DIR, "cmat.pt")
+        mkdir_if_missing(self.cfg.OUTPUT_DIR)
+        with replacing(path) as temporary:
+            torch.save(counts / counts.sum(dim=1, keepdim=True).clamp(min=1), temporary)
+        print(f"Confusion matrix is saved to {path}")

@@ -1,0 +1,63 @@
+"""Files and folders."""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from PIL import Image
+
+
+def mkdir_if_missing(dirname: str) -> None:
+    """Create a folder, and those above it, unless it is there."""
+    if dirname:
+        os.makedirs(dirname, exist_ok=True)
+
+
+def check_isfile(fpath: str) -> bool:
+    """Whether fpath is a file; warns if not."""
+    found = os.path.isfile(fpath)
+    if not found:
+        warnings.warn(f'No file found at "{fpath}"', stacklevel=2)
+    return found
+
+
+def listdir_nohidden(path: str, sort: bool = False) -> list[str]:
+    """The names in a folder, those that start with a dot left out."""
+    names = [name for name in os.listdir(path) if not name.startswith(".")]
+    return sorted(names) if sort else names
+
+
+@contextmanager
+def replacing(path: str) -> Iterator[str]:
+    """A temporary name to write to, which takes the place of path once all is written."""
+    temporary = f"{path}.tmp-{os.getpid()}"
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        if os.path.exists(temporary):
+            os.remove(temporary)
+
+
+def read_json(fpath: str) -> Any:
+    """The content of a JSON file."""
+    with open(fpath, encoding="utf-8") as file:
+        return json.load(file)
+
+
+def write_json(obj: Any, fpath: str) -> None:
+    """Write a JSON file, and create its folder if need be."""
+    mkdir_if_missing(os.path.dirname(fpath))
+    with replacing(fpath) as temporary, open(temporary, "w", encoding="utf-8") as file:
+        json.dump(obj, file, indent=4, separators=(",", ": "))
+
+
+def read_image(path: str) -> Image.Image:
+    """An image file as an RGB image in memory."""
+    with Image.open(path) as image:
+        return image.convert("RGB")

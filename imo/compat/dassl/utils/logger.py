@@ -1,0 +1,60 @@
+"""A copy of standard output in a file."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from typing import Any, TextIO, cast
+
+from .files import mkdir_if_missing
+
+
+class Logger:
+    """Writes to the console and, where a path is given, to a file as well."""
+
+    def __init__(self, fpath: str | None = None) -> None:
+        self.console = sys.stdout
+        self.file: TextIO | None = None
+        if fpath is not None:
+            mkdir_if_missing(os.path.dirname(fpath))
+            # Appending never destroys a log of the same name; line buffering keeps it whole up to a crash.
+            self.file = open(fpath, "a", buffering=1, encoding="utf-8")
+
+    def __enter__(self) -> Logger:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def __getattr__(self, name: str) -> Any:
+        """All else, such as isatty or encoding, is the console's."""
+        return getattr(self.console, name)
+
+    def write(self, msg: str) -> int:
+        """Write to both."""
+        if self.file is not None:
+            self.file.write(msg)
+        return self.console.write(msg)
+
+    def flush(self) -> None:
+        """Flush both."""
+        self.console.flush()
+        if self.file is not None:
+            self.file.flush()
+
+    def close(self) -> None:
+        """Close the file and go on with the console alone."""
+        if self.file is not None:
+            self.file.close()
+            self.file = None
+
+
+def setup_logger(output: str | None = None) -> None:
+    """Copy standard output to a .txt or .log file, or to log.txt in a folder, sparing a log that is there."""
+    if output is None:
+        return
+    fpath = output if output.endswith((".txt", ".log")) else os.path.join(output, "log.txt")
+    if os.path.exists(fpath):
+        fpath += time.strftime("-%Y-%m-%d-%H-%M-%S")
+    sys.stdout = cast(TextIO, Logger(fpath))

@@ -1,0 +1,71 @@
+"""Images and class names -> features, original and corrected."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from imo.adapter import adapters_switched
+from imo.backbone import clip, unknown_words
+from imo.errors import InputError
+
+
+@torch.no_grad()
+def encode_images(model: nn.Module, images: torch.Tensor, corrected: bool = False) -> torch.Tensor:
+    """Image features, not normalised.
+
+    Args:
+        model: CLIP; for corrected features, with adapters.
+        images: (B, 3, H, W), preprocessed.
+        corrected: with the adapters on (VEimo) instead of off (the original CLIP).
+
+    Returns:
+        (B, d) float32, on the model's device.
+    """
+    if images.ndim != 4 or images.shape[1] != 3:
+        raise InputError(f"images: expected shape (B, 3, H, W), got {tuple(images.shape)}")
+    weight = model.visual.conv1.weight  # type: ignore[union-attr]
+    with adapters_switched(model, corrected):
+        features: torch.Tensor = model.visual(images.to(weight.device, weight.dtype))  # type: ignore[operator, arg-type, union-attr]
+    return features.float()
+
+
+@torch.no_grad()
+def text_classifier(
+    model: nn.Module, classnames: Sequence[str], templates: str | Sequence[str], batch_size: int = 256
+) -> torch.Tensor:
+    """One weight vector per class: the mean over templates of the normalised text features, normalised.
+
+    Args:
+        model: CLIP.
+        classnames: C names; underscores are read as spaces.
+        templates: one or several texts with one `{}`.
+        batch_size: prompts per forward pass.
+
+    Returns:
+        (C, d) float32, normalised rows.
+
+    Raises:
+        InputError: no names, no templates, or a template without `{}`.
+    """
+    templates = [templates] if isinstance(templates, str) else list(templates)
+    if not classnames or not templates:
+        raise InputError(f"expected class names and templates, got {len(classnames)} names, {len(templates)} templates")
+    for template in templates:
+        if "{}" not in template:
+            raise InputError(f"templates: expected '{{}}' where the class name goes, got '{template}'")
+    prompts = [template.format(name.replace("_", " ")) for name in classnames for template in templates]
+    unknown = unknown_words(model, prompts)
+    if unknown:
+        warnings.warn(f"prompt words without meaning to this backbone: {', '.join(unknown)}", stacklevel=2)
+    device = model.logit_scale.device
+    features = [
+        F.normalize(model.encode_text(clip.tokenize(prompts[i : i + batch_size]).to(device)).float(), dim=-1)  # type: ignore[operator]
+        for i in range(0, len(prompts), batch_size)
+    ]
+    per_class = torch.cat(features).view(len(classnames), len(templates), -1)
+    return F.normalize(per_class.mean(dim=1), dim=-1)

@@ -1,0 +1,111 @@
+"""Tables from results: mean and sample standard deviation over seeds, and the gain of each ++ over its own baseline."""
+
+from __future__ import annotations
+
+import csv
+import statistics
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tabulate import tabulate
+
+from imo.files import atomic_path
+
+Run = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Values over seeds, in percent; `mean` and `std` (sample, None for one value)."""
+
+    values: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        return statistics.fmean(self.values)
+
+    @property
+    def std(self) -> float | None:
+        return statistics.stdev(self.values) if len(self.values) > 1 else None
+
+    def text(self, sign: str = "") -> str:
+        spread = "" if self.std is None else f" ± {self.std:.1f}"
+        return f"{self.mean:{sign}.1f}{spread}"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Rows (dataset, method) over shots.
+
+    Attributes:
+        rows: {(dataset, method): {shots: Cell}}, in the order of the runs.
+        gains: {(dataset, method): {shots: Cell}} of the paired differences of a method named <base>PP to <base>.
+        caption: what the numbers are.
+    """
+
+    rows: dict[tuple[str, str], dict[int, Cell]]
+    gains: dict[tuple[str, str], dict[int, Cell]]
+    caption: str
+
+    def text(self, style: str = "github") -> str:
+        """Caption and table; style is one of tabulate's."""
+        shots = sorted({shots for row in self.rows.values() for shots in row})
+        several = len({dataset for dataset, _ in self.rows}) > 1
+        most = max(len(cell.values) for row in self.rows.values() for cell in row.values())
+
+        def line(dataset: str, label: str, row: Mapping[int, Cell], sign: str) -> list[str]:
+            cells = []
+            for k in shots:
+                fewer = f" (n={len(row[k].values)})" if k in row and k > 0 and len(row[k].values) < most else ""
+                cells.append(row[k].text(sign) + fewer if k in row else "")
+            return [*([dataset] if several else []), label, *cells]
+
+        lines = []
+        for dataset in dict.fromkeys(dataset for dataset, _ in self.rows):
+            lines += [line(d, method, row, "") for (d, method), row in self.rows.items() if d == dataset]
+            lines += [line(d, f"gain of {method}", row, "+") for (d, method), row in self.gains.items() if d == dataset]
+        header = [*(["dataset"] if several else []), "method", *(f"{k} shots" if k != 1 else "1 shot" for k in shots)]
+        return f"{self.caption}\n\n{tabulate(lines, header, style, disable_numparse=True)}"
+
+    def write(self, stem: str | Path) -> Path:
+        """Write <stem>.md as printed and <stem>.csv with all digits; returns the CSV's path."""
+        stem = Path(stem)
+        with atomic_path(stem.with_suffix(".md")) as temporary:
+            temporary.write_text(self.text() + "\n", encoding="utf-8")
+        path = stem.with_suffix(".csv")
+        with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(["dataset", "method", "shots", "n", "mean", "std"])
+            gains = {(dataset, f"gain of {method}"): row for (dataset, method), row in self.gains.items()}
+            for (dataset, label), row in {**self.rows, **gains}.items():
+                for shots, cell in row.items():
+                    std = "" if cell.std is None else f"{cell.std:.4f}"
+                    writer.writerow([dataset, label, shots, len(cell.values), f"{cell.mean:.4f}", std])
+        return path
+
+
+def comparison(results: Iterable[Run]) -> Comparison:
+    """Put runs side by side. Gains are paired: only seeds that both methods have."""
+    runs = list(results)
+    by_cell: dict[tuple[str, str, int], dict[int, float]] = {}
+    for run in runs:
+        by_cell.setdefault((run["dataset"], run["trainer"], run["shots"]), {})[run["seed"]] = run["accuracy"]
+    rows: dict[tuple[str, str], dict[int, Cell]] = {}
+    gains: dict[tuple[str, str], dict[int, Cell]] = {}
+    for (dataset, method, shots), by_seed in by_cell.items():
+        rows.setdefault((dataset, method), {})[shots] = Cell(tuple(by_seed.values()))
+        base = by_cell.get((dataset, method[:-2], shots), {}) if method.endswith("PP") else {}
+        paired = tuple(value - base[seed] for seed, value in by_seed.items() if seed in base)
+        if paired:
+            gains.setdefault((dataset, method), {})[shots] = Cell(paired)
+
+    def all_of(key: str) -> str:
+        return ", ".join(dict.fromkeys(str(run[key]) for run in runs if run[key] is not None)) or "nothing"
+
+    caption = (
+        f"{all_of('dataset')}: accuracy in percent, mean ± sample standard deviation over seeds {all_of('seed')}; "
+        f"backbone {all_of('backbone')}, {all_of('n_test')} test images, tuned on {all_of('tuned_on')}"
+    )
+    return Comparison(rows, gains, caption)

@@ -1,0 +1,69 @@
+"""What a run leaves behind: `results.json`, written last and whole, so that a run that has one is finished."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Iterable, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from imo.files import atomic_path
+
+FILE_NAME = "results.json"
+SCHEMA_VERSION = 1
+_KEYS = (
+    "trainer", "dataset", "cfg", "backbone", "backbone_sha256", "adapter_sha256", "correction", "shots", "seed",
+    "accuracy", "macro_f1", "n_test", "tuned_on", "hyper_parameters", "val_accuracy", "seconds", "images_encoded",
+)  # fmt: skip
+
+
+def versions() -> dict[str, str]:
+    """Versions of what the numbers depend on."""
+    found = {"python": platform.python_version()}
+    for package in ("clip-imo", "torch", "torchvision", "clip-anytorch", "numpy", "dassl"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def write_results(folder: str | Path, results: Mapping[str, Any]) -> Path:
+    """Write a run's results.
+
+    Args:
+        folder: the run's output folder.
+        results: every key of the schema (see DESIGN of results.json in the README), accuracies in percent; more are kept.
+
+    Raises:
+        KeyError: a key of the schema is missing.
+    """
+    missing = [key for key in _KEYS if key not in results]
+    if missing:
+        raise KeyError(f"results lack {missing}")
+    path = Path(folder) / FILE_NAME
+    with atomic_path(path) as temporary:
+        content = {"schema_version": SCHEMA_VERSION, **results, "versions": versions()}
+        temporary.write_text(json.dumps(content, indent=2) + "\n")
+    return path
+
+
+def read_results(folder: str | Path) -> dict[str, Any] | None:
+    """A finished run's results; None where there are none, or none that can be read."""
+    try:
+        content = json.loads((Path(folder) / FILE_NAME).read_text())
+    except (OSError, ValueError):
+        return None
+    if not isinstance(content, dict) or content.get("schema_version") != SCHEMA_VERSION:
+        return None
+    return content
+
+
+def find_results(root: str | Path) -> Iterable[dict[str, Any]]:
+    """All finished runs below a folder, in the order of their paths."""
+    for path in sorted(Path(root).rglob(FILE_NAME)):
+        content = read_results(path.parent)
+        if content is not None:
+            yield content

@@ -1,0 +1,273 @@
+"""What every trainer here shares: the backbone, features, and results; and the life of a training-free trainer."""
+
+import contextlib
+import datetime
+import hashlib
+import os
+import re
+import time
+import warnings
+
+import torch
+from dassl.engine import TrainerX
+from torch import nn
+
+from imo.adapter import load_adapters
+from imo.assets import shipped_adapter
+from imo.backbone import load_clip, locate, unknown_words
+from imo.encode import text_classifier
+from imo.errors import InputError
+from imo.files import file_sha256
+from imo.results import read_results, write_results
+from imo.trainers._options import CORRECTIONS, PHI_RANGES
+from imo.trainers._views import ViewEncoder
+
+DEFAULT_TEMPLATE = "a photo of a {}."
+
+
+class ClipTrainer(TrainerX):
+    """A trainer on a frozen CLIP.
+
+    `correction` is "none" or "adapter" for trainers that fix it, None where IMO.CORRECTION decides.
+    """
+
+    correction = None
+    needs_shots = True
+
+    def check_cfg(self, cfg):
+        shots = cfg.DATASET.NUM_SHOTS
+        if self.needs_shots and shots < 1 and shots != -1:
+            raise InputError(f"DATASET.NUM_SHOTS: expected a positive number of shots, or -1 for all data, got {shots}")
+        if cfg.IMO.PHI not in PHI_RANGES:
+            raise InputError(f"IMO.PHI: expected one of {', '.join(PHI_RANGES)}, got '{cfg.IMO.PHI}'")
+        if self.correction is None:
+            self.correction = cfg.IMO.CORRECTION
+        if self.correction not in CORRECTIONS:
+            raise InputError(f"IMO.CORRECTION: expected one of {', '.join(CORRECTIONS)}, got '{self.correction}'")
+
+    @property
+    def corrected(self):
+        return self.correction == "adapter"
+
+    def load_backbone(self):
+        """Set `clip_model` (with adapters, if the correction wants them) and the checksums that name it."""
+        cfg = self.cfg
+        name = cfg.MODEL.BACKBONE.NAME
+        print(f"Loading CLIP (backbone: {name})")
+        self.backbone_sha256 = file_sha256(locate(name))
+        self.adapter_sha256 = None
+        self.clip_model, _ = load_clip(name, self.device)
+        side = self.clip_model.visual.input_resolution
+        if tuple(cfg.INPUT.SIZE) != (side, side):
+            raise InputError(f"INPUT.SIZE: backbone '{name}' takes {side}x{side} images, got {tuple(cfg.INPUT.SIZE)}")
+        if self.corrected:
+            path = cfg.IMO.ADAPTER or shipped_adapter(name)
+            if path is None:
+                raise InputError(
+                    f"IMO.ADAPTER: {cfg.TRAINER.NAME} needs adapters for backbone '{name}' and none ship with it; train "
+                    f"them with 'bash scripts/imo_adapter.sh openimages', then set ADAPTER=<its adapter.safetensors>"
+                )
+            print(f"Loading adapters from {path}")
+            load_adapters(self.clip_model, path, self.backbone_sha256)
+            self.adapter_sha256 = file_sha256(path)
+
+    @contextlib.contextmanager
+    def stage(self, name):
+        """Adds the seconds spent in the block to `seconds[name]` of the results."""
+        begun = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - begun
+
+    def cfg_name(self):
+        """Name of the trainer's config file, as scripts put it in the output folder: <cfg>_<K>shots/seed<S>."""
+        match = re.fullmatch(r"(.+)_-?\d+shots", os.path.basename(os.path.dirname(self.output_dir)))
+        return match[1] if match else ""
+
+    def write_results(self, test_results, **more):
+        """Write results.json; `more` overrides and extends the common part."""
+        cfg = self.cfg
+        results = {
+            "trainer": cfg.TRAINER.NAME,
+            "dataset": getattr(self.dm.dataset, "target_name", cfg.DATASET.NAME),
+            "cfg": self.cfg_name(),
+            "backbone": cfg.MODEL.BACKBONE.NAME,
+            "backbone_sha256": self.backbone_sha256,
+            "adapter_sha256": self.adapter_sha256,
+            "correction": self.correction,
+            "shots": cfg.DATASET.NUM_SHOTS,
+            "seed": cfg.SEED,
+            "accuracy": test_results["accuracy"],
+            "macro_f1": test_results["macro_f1"],
+            "n_test": len(self.dm.dataset.test),
+            "tuned_on": None,
+            "hyper_parameters": {},
+            "val_accuracy": None,
+            "seconds": {stage: round(seconds, 3) for stage, seconds in self.seconds.items()},
+            "images_encoded": {},
+            **more,
+        }
+        path = write_results(self.output_dir, results)
+        print(f"Results saved to {path}")
+
+
+class TrainingFreeTrainer(ClipTrainer):
+    """Encodes once, fits in closed form or by search, and lives Dassl's life: train, checkpoint, test, load.
+
+    A method gives `fit()`, which fills `self.state`, and `logits(split)`.
+    """
+
+    def build_model(self):
+        self.seconds = {}
+        with self.stage("load"):
+            self.load_backbone()
+            dataset = self.dm.dataset
+            self.templates = getattr(dataset, "templates", [DEFAULT_TEMPLATE])
+            prompts = [t.format(c.replace("_", " ")) for c in dataset.classnames for t in self.templates]
+            print(f"Prompts: {prompts[:3]}{' ...' if len(prompts) > 3 else ''} ({len(prompts)} in all)")
+            self.unknown_words = unknown_words(self.clip_model, prompts)
+            if self.unknown_words:
+                words = ", ".join(self.unknown_words)
+                print(f"Warning: words that mean nothing to backbone '{self.cfg.MODEL.BACKBONE.NAME}': {words}")
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # said above
+                self.classifier = text_classifier(self.clip_model, dataset.classnames, self.templates).cpu()
+            self.logit_scale = float(self.clip_model.logit_scale.exp())
+        self.views = ViewEncoder(self.cfg, self.clip_model, self.backbone_sha256, self.adapter_sha256)
+        self.state = State()
+        self.val_accuracy = None
+        self.trained_on = self.cfg.DATASET.NAME
+        self._features = {}
+        self.register_model("cache", self.state)
+
+    # What a method is written with.
+
+    def items(self, split):
+        """The Datum list of "val" or "test"."""
+        items = {"val": self.dm.dataset.val, "test": self.dm.dataset.test}[split]
+        if not items:
+            raise InputError(
+                f"DATASET.NAME: {self.cfg.DATASET.NAME} has no {split} images, which {self.cfg.TRAINER.NAME} needs"
+            )
+        return items
+
+    def targets(self, split):
+        """(N,) int64."""
+        return torch.tensor([item.label for item in self.items(split)])
+
+    def features(self, split, corrected=False):
+        """(N, d) features of "val" or "test", each computed once."""
+        if (split, corrected) not in self._features:
+            with self.stage("encode"):
+                self._features[split, corrected] = self.views.test_features(
+                    self.items(split), corrected, f"{split} set"
+                )
+        return self._features[split, corrected]
+
+    def support_features(self, corrected=False):
+        """(M, d) features of the support set, mean over augmented views."""
+        with self.stage("encode"):
+            return self.views.support_features(self.dm.dataset.train_x, corrected)
+
+    def support_labels(self):
+        """(M,) int64."""
+        return torch.tensor([item.label for item in self.dm.dataset.train_x])
+
+    def zero_shot_logits(self, split):
+        """`100 f W^T` on the original features, whatever the correction. (N, C)."""
+        return self.logit_scale * nn.functional.normalize(self.features(split), dim=-1) @ self.classifier.T
+
+    def fit(self):
+        """Fill `self.state` from support and validation data; set `val_accuracy`."""
+        raise NotImplementedError
+
+    def logits(self, split):
+        """(N, C) logits of a split."""
+        raise NotImplementedError
+
+    # Dassl's life.
+
+    def before_train(self):
+        self.time_start = time.time()
+
+    def run_epoch(self):
+        if self.cfg.OPTIM.MAX_EPOCH != 1:
+            raise InputError(f"OPTIM.MAX_EPOCH: {self.cfg.TRAINER.NAME} is training-free, expected 1")
+        self.fit()
+        self.state.classes = class_digest(self.dm.dataset.classnames)
+
+    def after_epoch(self):
+        # val_result is always a number: upstream's load_model formats it.
+        self.save_model(self.epoch, self.output_dir, is_best=True, val_result=self.val_accuracy or 0.0)
+
+    def after_train(self):
+        print("Finish training")
+        if not self.cfg.TEST.NO_TEST:
+            self.test()
+        print(f"Elapsed: {datetime.timedelta(seconds=round(time.time() - self.time_start))}")
+
+    def load_model(self, directory, epoch=None):
+        for name in self.get_model_names() if directory else []:
+            file_name = "model-best.pth.tar" if epoch is None else f"model.pth.tar-{epoch}"
+            path = os.path.join(directory, name, file_name)
+            if not os.path.isfile(path):
+                raise InputError(f"--model-dir: no checkpoint at {path}; give the output folder of a finished run")
+        super().load_model(directory, epoch)
+        if directory:
+            self.trained_on = (read_results(directory) or {}).get("dataset", "")
+        if directory and not torch.equal(self.state.classes, class_digest(self.dm.dataset.classnames)):
+            raise InputError(f"--model-dir: {directory} holds a cache of other classes than {self.cfg.DATASET.NAME}")
+
+    @torch.no_grad()
+    def test(self, split=None):
+        split = split or self.cfg.TEST.SPLIT
+        print(f"Evaluate on the *{split}* set")
+        logits = self.logits(split)
+        with self.stage("test"):
+            self.evaluator.reset()
+            self.evaluator.process(logits, self.targets(split))
+            results = self.evaluator.evaluate()
+        if split == "test":
+            self.write_results(
+                results,
+                tuned_on=getattr(self.dm.dataset, "tuned_on", "val") if self.state.settings() else None,
+                hyper_parameters=self.state.settings(),
+                val_accuracy=self.val_accuracy,
+                images_encoded=self.views.encoded,
+                trained_on=self.trained_on,
+                unknown_prompt_words=self.unknown_words,
+            )
+        return results["accuracy"]
+
+
+class State(nn.Module):
+    """Tensors that a training-free method keeps, set as attributes; saved and loaded by Dassl's checkpoint calls.
+
+    A 0-dimensional tensor is a hyper-parameter.
+    """
+
+    def __setattr__(self, name, value):
+        if torch.is_tensor(value) and name not in self._buffers:
+            self.register_buffer(name, value)
+        else:
+            super().__setattr__(name, value)
+
+    def set(self, **numbers):
+        """Keep numbers as hyper-parameters."""
+        for name, value in numbers.items():
+            setattr(self, name, torch.tensor(float(value), dtype=torch.float64))
+
+    def settings(self):
+        """Hyper-parameters by name."""
+        return {name: float(value) for name, value in self.named_buffers() if value.ndim == 0}
+
+    def load_state_dict(self, state_dict, strict=True):
+        """Takes whatever was saved: a cache has as many keys as its support set had images."""
+        for name, value in state_dict.items():
+            setattr(self, name, value)
+
+
+def class_digest(classnames):
+    """A tensor that tells one list of class names from another."""
+    return torch.tensor(list(hashlib.blake2b("\n".join(classnames).encode(), digest_size=16).digest()))

@@ -1,0 +1,116 @@
+"""Views of images, and their features by way of the store.
+
+A view is a function of (seed, image, pass) alone: the same image gives the same view in a 4-shot and a 16-shot set,
+whatever the batch size, worker count or order. (The published code draws from one global generator.)
+"""
+
+import hashlib
+import os
+import random
+
+import torch
+from dassl.data.transforms import build_transform
+from dassl.utils import read_image
+from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
+
+from imo.encode import encode_images
+from imo.errors import InputError
+from imo.store import FeatureStore, identity
+
+
+def open_image(path):
+    """RGB image, or an InputError that names the file. A damaged image is never replaced by another."""
+    try:
+        return read_image(path)
+    except (OSError, SyntaxError, ValueError) as error:
+        raise InputError(f"{path}: image cannot be read ({error}); restore the file") from error
+
+
+def seeded(transform, image, *key):
+    """`transform(image)` with all randomness drawn from `key`; global random states are left as they were."""
+    seed = int.from_bytes(hashlib.blake2b(repr(key).encode(), digest_size=8).digest(), "big") >> 1
+    state = random.getstate()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        random.seed(seed)
+        try:
+            return transform(image)
+        finally:
+            random.setstate(state)
+
+
+class _Views(Dataset):
+    """One view per (item, pass); pass None is the test view."""
+
+    def __init__(self, items, passes, transform, seed, root):
+        self.items, self.passes, self.transform, self.seed, self.root = items, passes, transform, seed, root
+
+    def __len__(self):
+        return len(self.items)
+
+    def __getitem__(self, index):
+        path, number = self.items[index].impath, self.passes[index]
+        image = open_image(path)
+        if number is None:
+            return self.transform(image)
+        return seeded(self.transform, image, self.seed, os.path.relpath(path, self.root), number)
+
+
+class ViewEncoder:
+    """Features of Dassl items, each view encoded once.
+
+    Attributes:
+        encoded: number of views that had to be encoded, by encoder ("clip", "adapter").
+    """
+
+    def __init__(self, cfg, model, backbone_sha256, adapter_sha256):
+        self.cfg, self.model = cfg, model
+        self.store = FeatureStore(cfg.IMO.STORE)
+        self.encoded = {"clip": 0, "adapter": 0}
+        self._sha256 = {"clip": None, "adapter": adapter_sha256}
+        self._space = {"backbone": backbone_sha256, "dtype": str(model.visual.conv1.weight.dtype)}
+
+    def test_features(self, items, corrected, what):
+        """(N, d) float32 un-normalised features of the test views."""
+        return self._fetch(items, [None] * len(items), corrected, what)
+
+    def support_features(self, items, corrected):
+        """(M, d) float32: for each item the mean over passes of the un-normalised features of augmented views."""
+        count = self.cfg.IMO.PASSES
+        views = [item for item in items for _ in range(count)]
+        features = self._fetch(views, list(range(count)) * len(items), corrected, "support set")
+        return features.view(len(items), count, -1).mean(1)
+
+    def _fetch(self, items, passes, corrected, what):
+        encoder = "adapter" if corrected else "clip"
+        augmented = passes[0] is not None
+        transform = build_transform(self.cfg, is_train=augmented)
+        # Everything a view depends on beside image, seed and pass: the options of all transforms, by value.
+        space = {
+            **self._space,
+            "adapter": self._sha256[encoder],
+            "view": "train" if augmented else "test",
+            "input": str(self.cfg.INPUT),
+        }
+        seed, root = self.cfg.SEED, self.cfg.DATASET.ROOT
+        keys = [
+            identity(item.impath) if number is None else identity(item.impath, seed, number)
+            for item, number in zip(items, passes)
+        ]
+
+        def encode(chosen):
+            views = _Views([items[i] for i in chosen], [passes[i] for i in chosen], transform, seed, root)
+            loader = DataLoader(views, self.cfg.DATALOADER.TEST.BATCH_SIZE, num_workers=self.cfg.DATALOADER.NUM_WORKERS)
+            label = f"Encoding {what} ({'corrected' if corrected else 'CLIP'})"
+            batches = [encode_images(self.model, batch, corrected).cpu() for batch in tqdm(loader, desc=label)]
+            features = torch.cat(batches)
+            finite = torch.isfinite(features).all(1)
+            if not finite.all():
+                bad = views.items[int((~finite).nonzero()[0])].impath
+                raise InputError(f"{bad}: features hold NaN or infinity ({encoder}); check the image and the weights")
+            return features
+
+        features, count = self.store.fetch(space, keys, encode)
+        self.encoded[encoder] += count
+        return features

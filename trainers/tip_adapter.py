@@ -1,0 +1,51 @@
+"""Tip-Adapter: a cache of image features beside the text classifier."""
+
+from dassl.engine import TRAINER_REGISTRY
+
+from imo.cache import CacheModel
+from imo.search import PAPER_GRID, search
+from imo.trainers._base import TrainingFreeTrainer
+
+
+@TRAINER_REGISTRY.register()
+class TipAdapter(TrainingFreeTrainer):
+    """Training-free Tip-Adapter: `Z + alpha exp(-beta (1 - u U^T)) L`.
+
+    Zhang et al., "Tip-Adapter: Training-free Adaption of CLIP for Few-shot Classification", ECCV 2022,
+    https://arxiv.org/abs/2207.09519. u and U are CLIP's own features, or the corrected ones with IMO.CORRECTION adapter.
+    alpha and beta come from the grid of Kravets & Namboodiri (BMVC 2024), searched on validation images.
+    """
+
+    def fit(self):
+        state = self.state
+        state.keys = self.support_features(self.corrected)
+        state.labels = self.support_labels()
+        zero_shot, queries = self.zero_shot_logits("val"), self.features("val", self.corrected)
+        with self.stage("search"):
+            found = search(
+                zero_shot, self.cache(), queries, self.targets("val"), self.grid(), self.kl_scores("val", fit=True)
+            )
+        state.set(alpha=found.alpha, beta=found.beta)
+        if found.gamma is not None:
+            state.set(gamma=found.gamma)
+        self.val_accuracy = found.accuracy
+        settings = ", ".join(f"{name} {value:.4g}" for name, value in state.settings().items())
+        print(f"Search on validation: {settings}, accuracy {found.accuracy:.2f}%")
+
+    def logits(self, split):
+        settings = self.state.settings()
+        cache = self.cache()
+        scores = cache.class_scores(cache.affinity(self.features(split, self.corrected)), settings["beta"])
+        return self.zero_shot_logits(split) + settings["alpha"] * scores
+
+    def cache(self):
+        """The cache model over the kept keys."""
+        return CacheModel(self.state.keys, self.state.labels, self.num_classes)
+
+    def grid(self):
+        """What is searched."""
+        return PAPER_GRID
+
+    def kl_scores(self, split, fit=False):
+        """(N, C) scores with weight gamma, or None for a method without; `fit` where the split sets their ranges."""
+        return None

@@ -1,0 +1,37 @@
+"""Tip-X: Tip-Adapter and an affinity by text, the KL divergence between class distributions."""
+
+import torch
+from dassl.engine import TRAINER_REGISTRY
+
+from imo.cache import Phi, class_probabilities, kl_divergence, kl_scores
+from imo.trainers.tip_adapter import TipAdapter
+
+
+@TRAINER_REGISTRY.register()
+class TipX(TipAdapter):
+    """Training-free Tip-X: Tip-Adapter's logits `+ gamma phi(-KL) L`.
+
+    Udandarao et al., "SuS-X: Training-Free Name-Only Transfer of Vision-Language Models", ICCV 2023,
+    https://arxiv.org/abs/2211.16198. KL stays on CLIP's own features; phi's range comes from the (corrected) affinity.
+
+    phi's ranges are taken over the whole test matrix by default (IMO.PHI paper), as in the published code: one test
+    image's prediction then depends on the others. IMO.PHI inductive keeps the ranges found on validation.
+    """
+
+    def fit(self):
+        self.state.probabilities = class_probabilities(self.support_features(), self.classifier)
+        super().fit()
+
+    def logits(self, split):
+        return super().logits(split) + self.state.settings()["gamma"] * self.kl_scores(split)
+
+    def kl_scores(self, split, fit=False):
+        cache = self.cache()
+        kl = kl_divergence(class_probabilities(self.features(split), self.classifier), self.state.probabilities)
+        if fit or self.cfg.IMO.PHI == "paper":
+            phi = Phi.fit(kl, cache.affinity(self.features(split, self.corrected)))
+            if fit:
+                self.state.phi = torch.tensor([phi.kl_low, phi.kl_high, phi.low, phi.high])
+        else:
+            phi = Phi(*self.state.phi.tolist())
+        return kl_scores(cache, kl, phi)
