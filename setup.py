@@ -1,5 +1,6 @@
-"""Packaging. `trainers/` and `datasets/` stand at the top, as in every CoOp-style repository, and are installed as
-`imo.trainers` and `imo.datasets`: a CoOp checkout has top-level packages of those names, and a plugin must not collide."""
+"""Packaging. `trainers/` and `datasets/` stand at the top, as in every CoOp-style repository, but are installed as
+`imo.trainers` and `imo.datasets`: a CoOp checkout has top-level packages of those names, and a plugin must not collide.
+"""
 
 from setuptools import find_packages, setup
 
@@ -13,7 +14,7 @@ setup(
     python_requires=">=3.9,<3.14",
     packages=[*find_packages(include=["imo", "imo.*"]), *INSIDE],
     package_dir=INSIDE,
-    package_data={"imo.assets": ["*.safetensors"]},
+    package_data={"imo": ["compat/dassl/**/*.py"], "imo.assets": ["*.safetensors"]},
     install_requires=[
         "torch>=2.1",
         "torchvision>=0.16",  # must match torch: install both together

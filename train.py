@@ -12,12 +12,14 @@ import sys
 
 import torch
 
-from imo import datasets, trainers  # noqa: I001 (makes dassl importable)
+from imo import datasets, trainers  # first: they make dassl importable
+from imo.errors import InputError
+
+# isort: split
 from dassl.config import get_cfg_default
 from dassl.data.datasets import DATASET_REGISTRY
 from dassl.engine import TRAINER_REGISTRY, build_trainer
 from dassl.utils import collect_env_info, set_random_seed, setup_logger
-from imo.errors import InputError
 
 
 def print_args(args, cfg):

@@ -72,8 +72,8 @@ class SplitDataset(DatasetBase):
             raise InputError(f"{path}: split file is missing; see DATASETS.md for where to get it") from None
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(
-                f"{path}: broken split file ({type(error).__name__}: {error}); expected train, val and test, each a list "
-                f"of [path, label, classname]"
+                f"{path}: broken split file ({type(error).__name__}: {error}); expected train, val and test, "
+                f"each a list of [path, label, classname]"
             ) from error
         print(f"Reading split from {path}")
         out = []

@@ -106,7 +106,8 @@ def corrupted_copy(items, image_dir, dataset_dir, corruption):
     name, _, severity = corruption.rpartition("-")
     if name not in CORRUPTIONS or severity not in ("1", "2", "3", "4", "5"):
         raise InputError(
-            f"DATASET.CORRUPTION: expected <name>-<severity 1..5> with a name of {', '.join(CORRUPTIONS)}, got '{corruption}'"
+            f"DATASET.CORRUPTION: expected <name>-<severity 1..5> with a name of {', '.join(CORRUPTIONS)}, "
+            f"got '{corruption}'"
         )
     folder = os.path.join(dataset_dir, "corrupted", corruption)
     paths = [os.path.relpath(item.impath, image_dir) for item in items]

@@ -1,4 +1,4 @@
-"""Pictures of printed characters that are no digits: the generic labelled set for adapters, where Open Images stands."""
+"""Pictures of printed characters, digits left out: the generic labelled set that adapters are trained on."""
 
 import json
 import os

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -51,24 +52,28 @@ class _AdaptedBlock(nn.Module):
     """Mixed into the class of a residual block of CLIP's; with the adapter off, the block's own forward runs."""
 
     adapter: Adapter
+    attention: Callable[[torch.Tensor], torch.Tensor]
+    ln_1: nn.Module
+    ln_2: nn.Module
+    mlp: nn.Module
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if not self.adapter.enabled:
-            plain: torch.Tensor = super().forward(x)  # type: ignore[misc]
+            plain: torch.Tensor = super().forward(x)
             return plain
-        x = x + self.attention(self.ln_1(x))  # type: ignore[operator]
-        out: torch.Tensor = x + self.mlp(self.ln_2(x)) + self.adapter(x)  # type: ignore[operator]
+        x = x + self.attention(self.ln_1(x))
+        out: torch.Tensor = x + self.mlp(self.ln_2(x)) + self.adapter(x)
         return out
 
 
-def _blocks(model: nn.Module) -> list[nn.Module]:
+def _blocks(model: nn.Module) -> list[Any]:
     transformer = getattr(model.visual, "transformer", None)
     if transformer is None:
         raise InputError(
             "adapters need a vision transformer; this backbone's visual encoder is a "
             f"{type(model.visual).__name__}; choose a ViT backbone or a trainer without correction"
         )
-    return list(transformer.resblocks)  # type: ignore[union-attr, arg-type]
+    return list(transformer.resblocks)
 
 
 def adapters_of(model: nn.Module) -> list[Adapter]:
@@ -99,8 +104,8 @@ def attach_adapters(model: nn.Module, bottleneck: int = 64, scale: float = 0.03,
     model.requires_grad_(False)
     for block in _blocks(model):
         reference = block.ln_1.weight
-        adapter = Adapter(reference.shape[0], bottleneck, scale, dropout)  # type: ignore[union-attr, arg-type, index]
-        adapter.to(reference.device, reference.dtype).train(block.training)  # type: ignore[union-attr, arg-type]
+        adapter = Adapter(reference.shape[0], bottleneck, scale, dropout)
+        adapter.to(reference.device, reference.dtype).train(block.training)
         block.__class__ = type("Adapted" + type(block).__name__, (_AdaptedBlock, type(block)), {})
         block.adapter = adapter
 
@@ -176,7 +181,7 @@ def load_adapters(model: nn.Module, path: str | Path, backbone_sha256: str = "")
         raise InputError(f"{path}: damaged, or not an adapter file ({error}); train or copy it again") from error
     trained_in = metadata.get("backbone_sha256", "")
     blocks = _blocks(model)
-    shape = (len(blocks), blocks[0].ln_1.weight.shape[0])  # type: ignore[union-attr, index]
+    shape = (len(blocks), blocks[0].ln_1.weight.shape[0])
     if shape != (len(tensors) // 4, width) or (trained_in and backbone_sha256 and trained_in != backbone_sha256):
         raise InputError(
             f"{path}: adapters for another backbone ({len(tensors) // 4} blocks of width {width}, backbone sha256 "

@@ -21,7 +21,11 @@ from imo.errors import InputError
 with warnings.catch_warnings():  # clip imports pkg_resources, which warns of its own removal
     warnings.simplefilter("ignore")
     import clip
+    from clip import tokenize as tokenize
     from clip.model import build_model
+
+
+_NOT_WEIGHTS = ("input_resolution", "context_length", "vocab_size")  # numbers in OpenAI's archives
 
 
 def locate(name: str) -> Path:
@@ -101,9 +105,7 @@ def _read_state(path: Path) -> dict[str, torch.Tensor]:
     except Exception as error:  # pickle.UnpicklingError: more than tensors inside
         raise InputError(f"{path}: holds more than tensors, refused; save a plain state dict") from error
     state = state.get("state_dict", state)
-    return {
-        key: value for key, value in state.items() if torch.is_tensor(value) and value.ndim > 0 or key == "logit_scale"
-    }
+    return {key: value for key, value in state.items() if torch.is_tensor(value) and key not in _NOT_WEIGHTS}
 
 
 def _expand_vocabulary(state: dict[str, torch.Tensor]) -> frozenset[int] | None:
@@ -123,5 +125,5 @@ def unknown_words(model: torch.nn.Module, texts: Sequence[str]) -> list[str]:
     if known is None:
         return []
     words = {word for text in texts for word in re.findall(r"[^\W_]+|[^\w\s]", text.lower())}
-    pieces = {word: clip.tokenize(word, truncate=True)[0] for word in words}
+    pieces = {word: tokenize(word, truncate=True)[0] for word in words}
     return sorted(word for word, tokens in pieces.items() if not set(tokens[tokens > 0].tolist()) <= known)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from imo.adapter import adapters_switched
-from imo.backbone import clip, unknown_words
+from imo.backbone import tokenize, unknown_words
 from imo.errors import InputError
 
 
@@ -28,9 +29,10 @@ def encode_images(model: nn.Module, images: torch.Tensor, corrected: bool = Fals
     """
     if images.ndim != 4 or images.shape[1] != 3:
         raise InputError(f"images: expected shape (B, 3, H, W), got {tuple(images.shape)}")
-    weight = model.visual.conv1.weight  # type: ignore[union-attr]
+    visual: Any = model.visual
+    weight = visual.conv1.weight
     with adapters_switched(model, corrected):
-        features: torch.Tensor = model.visual(images.to(weight.device, weight.dtype))  # type: ignore[operator, arg-type, union-attr]
+        features: torch.Tensor = visual(images.to(weight.device, weight.dtype))
     return features.float()
 
 
@@ -62,9 +64,10 @@ def text_classifier(
     unknown = unknown_words(model, prompts)
     if unknown:
         warnings.warn(f"prompt words without meaning to this backbone: {', '.join(unknown)}", stacklevel=2)
-    device = model.logit_scale.device
+    encode_text: Any = model.encode_text
+    device = next(model.parameters()).device
     features = [
-        F.normalize(model.encode_text(clip.tokenize(prompts[i : i + batch_size]).to(device)).float(), dim=-1)  # type: ignore[operator]
+        F.normalize(encode_text(tokenize(prompts[i : i + batch_size]).to(device)).float(), dim=-1)
         for i in range(0, len(prompts), batch_size)
     ]
     per_class = torch.cat(features).view(len(classnames), len(templates), -1)

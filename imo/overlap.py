@@ -62,7 +62,7 @@ def overlap(features: torch.Tensor, labels: torch.Tensor, seed: int = 0) -> Over
     if not len(paired) or not len(unpaired):
         raise InputError(f"labels: expected paired and unpaired images, got {len(paired)} and {len(unpaired)} pairs")
 
-    classes, index = labels.unique(return_inverse=True)
+    classes, index = torch.unique(labels, return_inverse=True)
     counts = torch.bincount(index).float()
     means = torch.zeros(len(classes), features.shape[1]).index_add_(0, index, features) / counts[:, None]
     share = counts / counts.sum()

@@ -108,4 +108,16 @@ def comparison(results: Iterable[Run]) -> Comparison:
         f"{all_of('dataset')}: accuracy in percent, mean ± sample standard deviation over seeds {all_of('seed')}; "
         f"backbone {all_of('backbone')}, {all_of('n_test')} test images, tuned on {all_of('tuned_on')}"
     )
-    return Comparison(rows, gains, caption)
+    return Comparison(rows, gains, caption + _overlaps(runs))
+
+
+def _overlaps(runs: Iterable[Run]) -> str:
+    """Overlap of each dataset's validation images by correction, for runs that measured it."""
+    found = {
+        (run.get("trained_on", run["dataset"]), run["correction"]): run["overlap"] for run in runs if "overlap" in run
+    }
+    return "".join(
+        f"\nIntra-modal overlap of {dataset}'s validation images, correction {correction}: "
+        f"area {report['area']:.3f}, separation {report['separation']:.3f}"
+        for (dataset, correction), report in found.items()
+    )

@@ -35,7 +35,7 @@ def write_results(folder: str | Path, results: Mapping[str, Any]) -> Path:
 
     Args:
         folder: the run's output folder.
-        results: every key of the schema (see DESIGN of results.json in the README), accuracies in percent; more are kept.
+        results: every key of the schema, accuracies in percent; further keys are kept.
 
     Raises:
         KeyError: a key of the schema is missing.

@@ -100,7 +100,7 @@ def search(
             counter = _AlphaCounter(zero_shot[rows], scores, prior, targets[rows], alphas)
             for g, gamma in enumerate(gammas):
                 correct[:, b, g] += counter.count(gamma)
-    a, b, g = np.unravel_index(int(np.argmax(correct)), correct.shape)  # the first maximum
+    a, b, g = (int(i) for i in np.unravel_index(int(np.argmax(correct)), correct.shape))  # the first maximum
     return SearchResult(
         alpha=float(grid.alphas[a]),
         beta=float(grid.betas[b]),
@@ -154,7 +154,8 @@ class _AlphaCounter:
         steps = len(self.alphas)
         change = torch.bincount(first, minlength=steps + 1) - torch.bincount(last, minlength=steps + 1)
         counts: np.ndarray = change.cumsum(0)[:steps].cpu().numpy()
-        return counts + self._at_ties(gamma, low, high, ties.nonzero()[:, 0])
+        counts += self._at_ties(gamma, low, high, ties.nonzero()[:, 0])
+        return counts
 
     def _at_ties(self, gamma: float, low: torch.Tensor, high: torch.Tensor, rows: torch.Tensor) -> np.ndarray:
         """Right samples at alphas that are an interval's very end: two logits are equal, the class order decides."""

@@ -4,6 +4,7 @@
 #   OUTPUT   folder of the results      (default: output)
 #   SEEDS    seeds of the runs          (default: "1 2 3")
 #   ADAPTER  adapter file for ++        (default: the one that ships with the backbone)
+#   BACKBONE CLIP's name or file        (default: the trainer config's)
 set -euo pipefail
 
 ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
@@ -15,6 +16,7 @@ fi
 OUTPUT="${OUTPUT:-$ROOT/output}"
 SEEDS="${SEEDS:-1 2 3}"
 ADAPTER="${ADAPTER:-}"
+BACKBONE="${BACKBONE:-}"
 
 NEEDED="torch torchvision clip yacs tabulate tqdm numpy safetensors sklearn mlxtend matplotlib skimage"
 
@@ -69,7 +71,7 @@ run_trainers() {
     # The words are split on purpose.
     # shellcheck disable=SC2086
     exec "$PYTHON" -W ignore "$ROOT/scripts/runs.py" --trainers $1 --dataset "$2" --shots $3 --cfg "${4:-}" \
-        --seeds $SEEDS --data "$DATA" --output "$OUTPUT" --adapter "$ADAPTER" "${@:5}"
+        --seeds $SEEDS --data "$DATA" --output "$OUTPUT" --adapter "$ADAPTER" --backbone "$BACKBONE" "${@:5}"
 }
 
 # Prints the comment at the head of script $1 and ends, unless there are at least $2 arguments among the rest.

@@ -26,6 +26,7 @@ def parse(argv=None):
     p.add_argument("--data", required=True)
     p.add_argument("--output", required=True)
     p.add_argument("--adapter", default="")
+    p.add_argument("--backbone", default="")
     p.add_argument("--targets", nargs="*", default=[], help="datasets or corruptions to test the trained state on")
     p.add_argument("--quiet", action="store_true", help="runs' logs go to their log.txt alone")
     return p.parse_args(argv)
@@ -87,6 +88,8 @@ def plan(args):
             options = ["DATASET.NUM_SHOTS", str(shots), "IMO.STORE", str(Path(args.output) / "features")]
             if args.adapter:
                 options += ["IMO.ADAPTER", args.adapter]
+            if args.backbone:
+                options += ["MODEL.BACKBONE.NAME", args.backbone]
             training = [*argv, "--dataset-config-file", str(dataset), "--output-dir", str(base)]
             runs.append((name, shots, seed, base, [*training, "--no-env-info", *options]))
             for target in args.targets:
@@ -112,7 +115,7 @@ def run_one(argv, folder, quiet):
     (folder / "log.txt").unlink(missing_ok=True)  # a half-done run's: the log of this one takes its name
     screen, errors = sys.stdout, sys.stderr
     # A duplicate: upstream's logger closes the stream it was given.
-    sys.stdout = open(os.devnull, "w") if quiet else os.fdopen(os.dup(1), "w")
+    sys.stdout = os.fdopen(os.open(os.devnull, os.O_WRONLY) if quiet else os.dup(1), "w")
     sys.stderr = io.StringIO() if quiet else errors
     try:
         train.run(train.parser().parse_args(argv))
@@ -123,9 +126,9 @@ def run_one(argv, folder, quiet):
 
 def main(argv=None):
     args = parse(argv)
-    import train  # noqa: F401 (registers trainers and datasets)
     from tqdm import tqdm
 
+    import train
     from imo.errors import InputError
     from imo.report import comparison
     from imo.results import read_results

@@ -8,4 +8,5 @@ cd "$ROOT"
 "$PYTHON" -m ruff check .
 "$PYTHON" -m ruff format --check .
 "$PYTHON" -m mypy
+(cd imo/compat && "$PYTHON" -m mypy --config-file "$ROOT/pyproject.toml" --explicit-package-bases dassl)
 exec "$PYTHON" -m pytest "$@"

@@ -3,8 +3,8 @@
     python tools/pretrain_glyph.py --output glyph_run
     python tools/pretrain_glyph.py --output control_run --attribute-words 0
 
-Contrastive training (symmetric InfoNCE, captions that are equal share the target) of the `clip` package's own
-CLIP class on drawn characters with captions; see docs/GLYPH_CARD.md for the data, the recipe and the results. Runs on one CPU
+Contrastive training (symmetric InfoNCE, captions that are equal share the target) of the `clip` package's own CLIP
+class on drawn characters with captions; docs/GLYPH_CARD.md has the data, the recipe and the results. Runs on one CPU
 thread or on an accelerator; stops and resumes at any time. It never sees a handwritten image.
 """
 

@@ -64,8 +64,8 @@ class ClipTrainer(TrainerX):
             path = cfg.IMO.ADAPTER or shipped_adapter(name)
             if path is None:
                 raise InputError(
-                    f"IMO.ADAPTER: {cfg.TRAINER.NAME} needs adapters for backbone '{name}' and none ship with it; train "
-                    f"them with 'bash scripts/imo_adapter.sh openimages', then set ADAPTER=<its adapter.safetensors>"
+                    f"IMO.ADAPTER: {cfg.TRAINER.NAME} needs adapters for backbone '{name}' and none ship with it; "
+                    f"train them with 'bash scripts/imo_adapter.sh DATASET', then set ADAPTER=<its adapter.safetensors>"
                 )
             print(f"Loading adapters from {path}")
             load_adapters(self.clip_model, path, self.backbone_sha256)
@@ -137,6 +137,7 @@ class TrainingFreeTrainer(ClipTrainer):
         self.views = ViewEncoder(self.cfg, self.clip_model, self.backbone_sha256, self.adapter_sha256)
         self.state = State()
         self.val_accuracy = None
+        self.report = {}  # what a method adds to results.json
         self.trained_on = self.cfg.DATASET.NAME
         self._features = {}
         self.register_model("cache", self.state)
@@ -237,6 +238,7 @@ class TrainingFreeTrainer(ClipTrainer):
                 images_encoded=self.views.encoded,
                 trained_on=self.trained_on,
                 unknown_prompt_words=self.unknown_words,
+                **self.report,
             )
         return results["accuracy"]
 

@@ -9,7 +9,7 @@ PHI_RANGES = ("paper", "inductive")
 def extend_cfg(cfg):
     """Add the node IMO."""
     cfg.IMO = CfgNode()
-    # Image features of the cache: "none" (CLIP's own) or "adapter" (IMO-corrected). The PP trainers always use "adapter".
+    # Image features of the cache: "none" (CLIP's own) or "adapter" (IMO-corrected, always so in the PP trainers).
     cfg.IMO.CORRECTION = "none"
     # Adapter file for "adapter"; empty for the one that ships with the backbone, if one does.
     cfg.IMO.ADAPTER = ""

@@ -1,8 +1,11 @@
 """Tip-Adapter: a cache of image features beside the text classifier."""
 
+from dataclasses import asdict
+
 from dassl.engine import TRAINER_REGISTRY
 
 from imo.cache import CacheModel
+from imo.overlap import overlap
 from imo.search import PAPER_GRID, search
 from imo.trainers._base import TrainingFreeTrainer
 
@@ -12,7 +15,7 @@ class TipAdapter(TrainingFreeTrainer):
     """Training-free Tip-Adapter: `Z + alpha exp(-beta (1 - u U^T)) L`.
 
     Zhang et al., "Tip-Adapter: Training-free Adaption of CLIP for Few-shot Classification", ECCV 2022,
-    https://arxiv.org/abs/2207.09519. u and U are CLIP's own features, or the corrected ones with IMO.CORRECTION adapter.
+    https://arxiv.org/abs/2207.09519. u and U are CLIP's own features, or the corrected ones (IMO.CORRECTION adapter).
     alpha and beta come from the grid of Kravets & Namboodiri (BMVC 2024), searched on validation images.
     """
 
@@ -29,6 +32,8 @@ class TipAdapter(TrainingFreeTrainer):
         if found.gamma is not None:
             state.set(gamma=found.gamma)
         self.val_accuracy = found.accuracy
+        with self.stage("overlap"):
+            self.report["overlap"] = asdict(overlap(queries, self.targets("val")))
         settings = ", ".join(f"{name} {value:.4g}" for name, value in state.settings().items())
         print(f"Search on validation: {settings}, accuracy {found.accuracy:.2f}%")
 

@@ -97,7 +97,7 @@ class Harmful:
 def test_loading_runs_no_code(tmp_path):
     path = str(tmp_path / "model.pth.tar-1")
     torch.save({"epoch": 1, "state_dict": {}, "scheduler": Harmful()}, path)
-    with pytest.raises(RuntimeError, match="model.pth.tar-1.*more than tensors"):
+    with pytest.raises(RuntimeError, match=r"model\.pth\.tar-1.*more than tensors"):
         load_checkpoint(path)
     assert Harmful.ran is False
 

@@ -68,7 +68,7 @@ def test_datum(make_items, tmp_path):
     assert set(vars(item)) == {"_impath", "_label", "_domain", "_classname"}
     with pytest.raises(AttributeError):
         item.label = 2
-    with pytest.warns(UserWarning), pytest.raises(FileNotFoundError, match="absent.png"):
+    with pytest.warns(UserWarning), pytest.raises(FileNotFoundError, match=r"absent\.png"):
         Datum(impath=str(tmp_path / "absent.png"))
 
 
@@ -82,7 +82,7 @@ def test_class_sampler(make_items):
         labels = [LABELS[position] for position in drawn[start : start + 4]]
         assert labels[0] == labels[1] != labels[2] == labels[3]
     # Three of class 1 where there are but two: filled up by repeats.
-    filled = [p for p in build_sampler("RandomClassSampler", data_source=items, batch_size=9, n_ins=3)]
+    filled = list(build_sampler("RandomClassSampler", data_source=items, batch_size=9, n_ins=3))
     assert sum(LABELS[p] == 1 for p in filled) == 3
     with pytest.raises(ValueError, match="SeqDomainSampler"):
         build_sampler("SeqDomainSampler", data_source=items)

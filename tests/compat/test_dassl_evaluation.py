@@ -36,7 +36,7 @@ def test_results(evaluator, tmp_path, capsys):
     evaluator.process(scores([2, 0], 3), torch.tensor([0, 0]))
     capsys.readouterr()
     results = evaluator.evaluate()
-    assert list(results)[0] == "accuracy"
+    assert next(iter(results)) == "accuracy"
     # class 0: F1 = 2 * 2 / (4 + 2), class 1: 2 * 1 / (1 + 2); class 2 does not occur
     expected = {"accuracy": 60.0, "error_rate": 40.0, "macro_f1": 200 / 3, "perclass_accuracy": 75.0}
     assert results == pytest.approx(expected)

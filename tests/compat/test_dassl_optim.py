@@ -33,13 +33,13 @@ def test_constant_warmup_before_cosine():
 
 def test_linear_warmup_before_single_step():
     options = {"LR_SCHEDULER": "single_step", "STEPSIZE": (2,), "WARMUP_EPOCH": 4, "WARMUP_TYPE": "linear"}
-    assert [1e-5, 0.005, 0.01, 0.015, 0.02, 0.02, 0.002, 0.002, 0.0002] == rates(9, **options)
+    assert rates(9, **options) == [1e-5, 0.005, 0.01, 0.015, 0.02, 0.02, 0.002, 0.002, 0.0002]
 
 
 def test_warmup_counted_into_the_schedule():
     options = {"WARMUP_EPOCH": 2, "WARMUP_TYPE": "constant", "WARMUP_RECOUNT": False}
     steps = rates(6, LR_SCHEDULER="multi_step", STEPSIZE=(3, 5), **options)
-    assert [1e-5, 1e-5, 0.02, 0.002, 0.002, 0.0002] == steps
+    assert steps == [1e-5, 1e-5, 0.02, 0.002, 0.002, 0.0002]
     # The cosine goes on from the full rate by the ratio of its values at the epochs counted from the start.
     factor = 0.02 / (1 + cos(pi * 2 / 6))
     cosine = [factor * (1 + cos(pi * epoch / 6)) for epoch in (2, 3, 4, 5)]
@@ -47,8 +47,8 @@ def test_warmup_counted_into_the_schedule():
 
 
 def test_without_warmup():
-    assert [0.02, 0.02, 0.02, 0.002] == rates(4, MAX_EPOCH=3)
-    assert [0.02, 0.01, 0.01, 0.005] == rates(4, LR_SCHEDULER="multi_step", STEPSIZE=(1, 3), GAMMA=0.5)
+    assert rates(4, MAX_EPOCH=3) == [0.02, 0.02, 0.02, 0.002]
+    assert rates(4, LR_SCHEDULER="multi_step", STEPSIZE=(1, 3), GAMMA=0.5) == [0.02, 0.01, 0.01, 0.005]
 
 
 @pytest.mark.parametrize(

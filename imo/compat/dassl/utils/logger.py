@@ -19,7 +19,7 @@ class Logger:
         if fpath is not None:
             mkdir_if_missing(os.path.dirname(fpath))
             # Appending never destroys a log of the same name; line buffering keeps it whole up to a crash.
-            self.file = open(fpath, "a", buffering=1, encoding="utf-8")
+            self.file = open(fpath, "a", buffering=1, encoding="utf-8")  # noqa: SIM115
 
     def __enter__(self) -> Logger:
         return self

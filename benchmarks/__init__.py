@@ -1,0 +1,1 @@
+"""Speed and memory against the naive procedure, measured in the same run: `python -m benchmarks`."""

@@ -1,0 +1,131 @@
+"""The loaders of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from tabulate import tabulate
+from torch.utils.data import DataLoader
+from yacs.config import CfgNode
+
+from .datasets import Datum, build_dataset
+from .samplers import build_sampler
+from .transforms import build_transform
+from .wrapper import DatasetWrapper, Sample
+
+__all__ = ["DataManager", "DatasetWrapper", "build_data_loader"]
+
+
+def build_data_loader(
+    cfg: CfgNode,
+    sampler_type: str = "SequentialSampler",
+    data_source: Sequence[Datum] = (),
+    batch_size: int = 64,
+    n_domain: int = 0,
+    n_ins: int = 2,
+    tfm: Any = None,
+    is_train: bool = True,
+    dataset_wrapper: Callable[..., Any] | None = None,
+) -> DataLoader[Sample]:
+    """A loader over data_source; in training, a last batch that is not full is dropped unless it is the only one."""
+    sampler = build_sampler(
+        sampler_type, cfg=cfg, data_source=data_source, batch_size=batch_size, n_domain=n_domain, n_ins=n_ins
+    )
+    wrap = dataset_wrapper or DatasetWrapper
+    loader: DataLoader[Sample] = DataLoader(
+        wrap(cfg, data_source, transform=tfm, is_train=is_train),
+        batch_size=batch_size,
+        sampler=sampler,
+        num_workers=cfg.DATALOADER.NUM_WORKERS,
+        drop_last=is_train and len(data_source) >= batch_size,
+        pin_memory=torch.cuda.is_available() and cfg.USE_CUDA,
+    )
+    if len(loader) == 0:
+        raise ValueError("the data loader has no batch: its data are empty, or its sampler draws less than one")
+    return loader
+
+
+class DataManager:
+    """The data set of the configuration and its loaders for training (x: labelled, u: not), validation and test."""
+
+    def __init__(
+        self,
+        cfg: CfgNode,
+        custom_tfm_train: Any = None,
+        custom_tfm_test: Any = None,
+        dataset_wrapper: Callable[..., Any] | None = None,
+    ) -> None:
+        self.dataset = build_dataset(cfg)
+        tfm_train = self._transform(cfg, custom_tfm_train, "training", is_train=True)
+        tfm_test = self._transform(cfg, custom_tfm_test, "testing", is_train=False)
+
+        def train_loader(data: Sequence[Datum], node: CfgNode) -> DataLoader[Sample]:
+            return build_data_loader(
+                cfg,
+                sampler_type=node.SAMPLER,
+                data_source=data,
+                batch_size=node.BATCH_SIZE,
+                n_domain=node.N_DOMAIN,
+                n_ins=node.N_INS,
+                tfm=tfm_train,
+                is_train=True,
+                dataset_wrapper=dataset_wrapper,
+            )
+
+        def test_loader(data: Sequence[Datum]) -> DataLoader[Sample]:
+            return build_data_loader(
+                cfg,
+                sampler_type=cfg.DATALOADER.TEST.SAMPLER,
+                data_source=data,
+                batch_size=cfg.DATALOADER.TEST.BATCH_SIZE,
+                tfm=tfm_test,
+                is_train=False,
+                dataset_wrapper=dataset_wrapper,
+            )
+
+        loaders = cfg.DATALOADER
+        node_u = loaders.TRAIN_X if loaders.TRAIN_U.SAME_AS_X else loaders.TRAIN_U
+        self.train_loader_x = train_loader(self.dataset.train_x, loaders.TRAIN_X)
+        self.train_loader_u = train_loader(self.dataset.train_u, node_u) if self.dataset.train_u else None
+        self.val_loader = test_loader(self.dataset.val) if self.dataset.val else None
+        self.test_loader = test_loader(self.dataset.test)
+
+        self.num_source_domains = len(cfg.DATASET.SOURCE_DOMAINS)
+        if cfg.VERBOSE:
+            self.show_dataset_summary(cfg)
+
+    @staticmethod
+    def _transform(cfg: CfgNode, custom: Any, purpose: str, is_train: bool) -> Any:
+        """The custom transform if there is one, else that of the configuration."""
+        if custom is None:
+            return build_transform(cfg, is_train=is_train)
+        print(f"* Using custom transform for {purpose}")
+        return custom
+
+    @property
+    def num_classes(self) -> int:
+        """How many classes the data set has."""
+        return int(self.dataset.num_classes)
+
+    @property
+    def lab2cname(self) -> dict[int, str]:
+        """The name of each class by its label."""
+        names: dict[int, str] = self.dataset.lab2cname
+        return names
+
+    def show_dataset_summary(self, cfg: CfgNode) -> None:
+        """Print a table of what there is."""
+        data = self.dataset
+        rows = [
+            ("Dataset", cfg.DATASET.NAME),
+            ("Source", cfg.DATASET.SOURCE_DOMAINS),
+            ("Target", cfg.DATASET.TARGET_DOMAINS),
+            ("# classes", f"{self.num_classes:,}"),
+            ("# train_x", f"{len(data.train_x):,}"),
+            ("# train_u", f"{len(data.train_u):,}" if data.train_u else ""),
+            ("# val", f"{len(data.val):,}" if data.val else ""),
+            ("# test", f"{len(data.test):,}"),
+        ]
+        print(tabulate([row for row in rows if row[1]]))

@@ -1,0 +1,159 @@
+"""Items and splits of a data set."""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from ...utils import check_isfile
+
+
+class Datum:
+    """An image file with its labels, not to be changed."""
+
+    # Few-shot splits are kept as pickles of this class, so its module and its fields have the original's names.
+    def __init__(self, impath: str = "", label: int = 0, domain: int = 0, classname: str = "") -> None:
+        if not isinstance(impath, str):
+            raise TypeError(f"impath must be a string, but got {type(impath).__name__}")
+        if not check_isfile(impath):
+            raise FileNotFoundError(f'No image at "{impath}"')
+        self._impath = impath
+        self._label = label
+        self._domain = domain
+        self._classname = classname
+
+    @property
+    def impath(self) -> str:
+        """The path of the image."""
+        return self._impath
+
+    @property
+    def label(self) -> int:
+        """The number of its class."""
+        return self._label
+
+    @property
+    def domain(self) -> int:
+        """The number of its domain."""
+        return self._domain
+
+    @property
+    def classname(self) -> str:
+        """The name of its class."""
+        return self._classname
+
+
+class DatasetBase:
+    """The splits of a data set: train_x (labelled), train_u (not labelled), val and test."""
+
+    dataset_dir = ""  # the folder of the data set
+    domains: list[str] = []  # the names of all domains
+
+    def __init__(
+        self,
+        train_x: Sequence[Datum],
+        train_u: Sequence[Datum] | None = None,
+        val: Sequence[Datum] | None = None,
+        test: Sequence[Datum] | None = None,
+    ) -> None:
+        self._train_x, self._train_u, self._val, self._test = train_x, train_u, val, test
+        self._num_classes = self.get_num_classes(train_x)
+        self._lab2cname, self._classnames = self.get_lab2cname(train_x)
+
+    @property
+    def train_x(self) -> Sequence[Datum]:
+        """Labelled training items."""
+        return self._train_x
+
+    @property
+    def train_u(self) -> Sequence[Datum] | None:
+        """Training items without labels."""
+        return self._train_u
+
+    @property
+    def val(self) -> Sequence[Datum] | None:
+        """Validation items."""
+        return self._val
+
+    @property
+    def test(self) -> Sequence[Datum] | None:
+        """Test items."""
+        return self._test
+
+    @property
+    def lab2cname(self) -> dict[int, str]:
+        """The name of each class by its label."""
+        return self._lab2cname
+
+    @property
+    def classnames(self) -> list[str]:
+        """The names of the classes in order of their labels."""
+        return self._classnames
+
+    @property
+    def num_classes(self) -> int:
+        """How many classes there are."""
+        return self._num_classes
+
+    @staticmethod
+    def get_num_classes(data_source: Sequence[Datum]) -> int:
+        """One more than the highest label."""
+        return max(item.label for item in data_source) + 1
+
+    @staticmethod
+    def get_lab2cname(data_source: Sequence[Datum]) -> tuple[dict[int, str], list[str]]:
+        """The class names by label, and in order of label."""
+        mapping = {item.label: item.classname for item in data_source}
+        return mapping, [mapping[label] for label in sorted(mapping)]
+
+    def check_input_domains(self, source_domains: Sequence[str], target_domains: Sequence[str]) -> None:
+        """Raise ValueError unless both are given and all of them exist."""
+        for role, names in (("source", source_domains), ("target", target_domains)):
+            if not names:
+                raise ValueError(f"no {role} domain is given")
+            self.is_input_domain_valid(names)
+
+    def is_input_domain_valid(self, input_domains: Sequence[str]) -> None:
+        """Raise ValueError for a domain that does not exist."""
+        for name in input_domains:
+            if name not in self.domains:
+                raise ValueError(f"domain must be one of {self.domains}, but got [{name}]")
+
+    def generate_fewshot_dataset(
+        self, *data_sources: Sequence[Datum], num_shots: int = -1, repeat: bool = False
+    ) -> Any:
+        """num_shots random items of each class, for each source (one source: one list, several: a list of lists).
+
+        A class of too few items is taken as it is or, with repeat, drawn from with replacement.
+        """
+        if num_shots < 1:
+            return data_sources[0] if len(data_sources) == 1 else data_sources
+        print(f"Creating a {num_shots}-shot dataset")
+        output = []
+        for source in data_sources:
+            chosen: list[Datum] = []
+            for items in self.split_dataset_by_label(source).values():
+                if len(items) >= num_shots:
+                    chosen += random.sample(items, num_shots)
+                else:
+                    chosen += random.choices(items, k=num_shots) if repeat else items
+            output.append(chosen)
+        return output[0] if len(output) == 1 else output
+
+    def split_dataset_by_label(self, data_source: Sequence[Datum]) -> dict[int, list[Datum]]:
+        """The items of each class, classes in order of their first item."""
+        return self._grouped(data_source, "label")
+
+    def split_dataset_by_domain(self, data_source: Sequence[Datum]) -> dict[int, list[Datum]]:
+        """The items of each domain, domains in order of their first item."""
+        return self._grouped(data_source, "domain")
+
+    @staticmethod
+    def _grouped(data_source: Sequence[Datum], attribute: str) -> dict[int, list[Datum]]:
+        """The items by the value of an attribute."""
+        groups: dict[int, list[Datum]] = defaultdict(list)
+        for item in data_source:
+            groups[getattr(item, attribute)].append(item)
+        return groups
