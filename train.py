@@ -7,8 +7,10 @@
 """
 
 import argparse
+import contextlib
 import os
 import sys
+from pathlib import Path
 
 import torch
 
@@ -79,7 +81,29 @@ def merge(what, function, *args):
         function(*args)
     except Exception as error:  # yacs and yaml raise many kinds
         reason = " ".join(str(error).split())
-        raise InputError(f"{what}: {reason or type(error).__name__}") from error
+        raise InputError(f"{what}: {reason or type(error).__name__}; mend the name or the value") from error
+
+
+@contextlib.contextmanager
+def logged(folder):
+    """Standard output goes to log.txt in the folder too. Bad input leaves no log and no folder that was made for it."""
+    made = [path for path in (Path(folder), *Path(folder).parents) if not path.exists()]
+    try:
+        setup_logger(folder)
+    except OSError as error:
+        raise InputError(
+            f"--output-dir: {folder} cannot be written ({error.strerror}); choose another (OUTPUT for scripts)"
+        ) from error
+    log = Path(sys.stdout.file.name)
+    try:
+        yield
+    except InputError:
+        if list(log.parent.iterdir()) == [log]:  # there is no state to which the log would belong
+            log.unlink()
+            with contextlib.suppress(OSError):
+                for path in made:
+                    path.rmdir()
+        raise
 
 
 def run(args):
@@ -88,18 +112,18 @@ def run(args):
     if cfg.SEED >= 0:
         print(f"Setting fixed seed: {cfg.SEED}")
         set_random_seed(cfg.SEED)
-    setup_logger(cfg.OUTPUT_DIR)
     if torch.cuda.is_available() and cfg.USE_CUDA:
         torch.backends.cudnn.benchmark = True
-    print_args(args, cfg)
-    if not args.no_env_info:
-        print(f"Collecting env info ...\n** System info **\n{collect_env_info()}\n")
-    trainer = build_trainer(cfg)
-    if args.eval_only:
-        trainer.load_model(args.model_dir, epoch=args.load_epoch)
-        trainer.test()
-    elif not args.no_train:
-        trainer.train()
+    with logged(cfg.OUTPUT_DIR):
+        print_args(args, cfg)
+        if not args.no_env_info:
+            print(f"Collecting env info ...\n** System info **\n{collect_env_info()}\n")
+        trainer = build_trainer(cfg)
+        if args.eval_only:
+            trainer.load_model(args.model_dir, epoch=args.load_epoch)
+            trainer.test()
+        elif not args.no_train:
+            trainer.train()
     return trainer
 
 
@@ -128,10 +152,10 @@ def parser():
 
 def explain(error):
     """One line for what a user can mend."""
-    text = str(error).strip()
     if isinstance(error, InputError):  # from a loader's worker, the text is a traceback that ends with ours
-        return text.splitlines()[-1].replace("imo.errors.InputError: ", "")
-    return " ".join(text.split())
+        return str(error).strip().splitlines()[-1].replace("imo.errors.InputError: ", "")
+    where, reason = error.filename or "--output-dir", error.strerror or error
+    return " ".join(f"{where}: {reason}; check that it is there and writable, and that the disk has room".split())
 
 
 def main(argv=None):

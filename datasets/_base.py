@@ -75,6 +75,13 @@ class SplitDataset(DatasetBase):
                 f"{path}: broken split file ({type(error).__name__}: {error}); expected train, val and test, "
                 f"each a list of [path, label, classname]"
             ) from error
+        labels = {label for _, label, _ in parts[0]}
+        strangers = {label for part in parts for _, label, _ in part} - set(range(len(labels)))
+        if strangers:
+            raise InputError(
+                f"{path}: broken split file; expected labels 0..{len(labels) - 1} for the {len(labels)} classes of "
+                f"train, got {min(strangers)}"
+            )
         print(f"Reading split from {path}")
         out = []
         for part in parts:

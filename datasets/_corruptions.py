@@ -11,12 +11,12 @@ import os
 
 import numpy as np
 from dassl.data.datasets import Datum
-from dassl.utils import read_image
 from PIL import Image, ImageFilter
 from tqdm import tqdm
 
 from imo.datasets._pictures import save_png, whole_folder
 from imo.errors import InputError
+from imo.files import open_image
 
 _SMALLEST = 28  # smaller images are enlarged first: noise on 8 x 8 pixels would be another thing
 
@@ -114,7 +114,7 @@ def corrupted_copy(items, image_dir, dataset_dir, corruption):
     if not os.path.isdir(folder):
         with whole_folder(folder) as temporary:
             for item, path in zip(tqdm(items, desc=f"Writing {corruption}"), paths):
-                image = read_image(item.impath)
+                image = open_image(item.impath)
                 if image.width < _SMALLEST:
                     image = image.resize((_SMALLEST, _SMALLEST), Image.Resampling.BICUBIC)
                 corrupted = CORRUPTIONS[name](image, int(severity), image_rng(path, name, severity))

@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 
 from imo.errors import InputError
@@ -154,7 +154,7 @@ def save_adapters(model: nn.Module, path: str | Path, backbone_sha256: str = "")
         "backbone_sha256": backbone_sha256,
     }
     with atomic_path(path) as temporary:
-        save_file(tensors, temporary, metadata=metadata)
+        temporary.write_bytes(save(tensors, metadata))  # not save_file, whose errors are no OSError
 
 
 def load_adapters(model: nn.Module, path: str | Path, backbone_sha256: str = "") -> None:

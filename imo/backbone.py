@@ -97,10 +97,12 @@ def _read_state(path: Path) -> dict[str, torch.Tensor]:
             with safe_open(path, framework="pt") as file:
                 return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
         try:
-            state = dict(torch.jit.load(path, map_location="cpu").state_dict())
+            with warnings.catch_warnings():  # TorchScript is deprecated, but OpenAI's files are in it
+                warnings.simplefilter("ignore")
+                state = dict(torch.jit.load(path, map_location="cpu").state_dict())
         except RuntimeError:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, RuntimeError, EOFError, OSError, ValueError) as error:
+            state = dict(torch.load(path, map_location="cpu", weights_only=True))
+    except (SafetensorError, RuntimeError, EOFError, OSError, TypeError, ValueError) as error:
         raise InputError(f"{path}: damaged or not a weights file ({str(error).splitlines()[0]})") from error
     except Exception as error:  # pickle.UnpicklingError: more than tensors inside
         raise InputError(f"{path}: holds more than tensors, refused; save a plain state dict") from error

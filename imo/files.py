@@ -9,6 +9,10 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from PIL import Image
+
+from imo.errors import InputError
+
 
 def file_sha256(path: str | Path) -> str:
     """Hexadecimal sha256 of a file's content, as `sha256sum` prints it."""
@@ -31,8 +35,23 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         yield temporary
         temporary.chmod(0o666 & ~_umask())
         os.replace(temporary, path)
+    except OSError as error:  # a write to a full disk names no file
+        raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def open_image(path: str | Path) -> Image.Image:
+    """An image file as RGB.
+
+    Raises:
+        InputError: it cannot be read; a damaged image is never replaced by another.
+    """
+    try:
+        with Image.open(path) as image:
+            return image.convert("RGB")
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        raise InputError(f"{path}: image cannot be read ({error}); restore the file") from error
 
 
 def _umask() -> int:

@@ -7,7 +7,7 @@ alphas. Counting intervals on the alpha grid gives the accuracy at every alpha a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -64,6 +64,7 @@ def search(
     grid: Grid = PAPER_GRID,
     kl_scores: torch.Tensor | None = None,
     chunk: int = 256,
+    progress: Callable[[Sequence[int]], Iterable[int]] = iter,
 ) -> SearchResult:
     """Find the setting under which most samples are classified correctly.
 
@@ -75,6 +76,7 @@ def search(
         grid: what to search.
         kl_scores: (N, C) Tip-X's `phi(-KL) L`; without it gamma is not searched.
         chunk: rows in memory at a time; no effect on the result.
+        progress: wraps the sequence of chunks, for instance `tqdm`.
 
     Raises:
         InputError: shapes, dtypes or labels that do not fit, NaN, no samples.
@@ -91,7 +93,7 @@ def search(
     gammas = grid.gammas if kl_scores is not None else (0.0,)
     correct = np.zeros((len(grid.alphas), len(grid.betas), len(gammas)), dtype=np.int64)
     alphas = torch.tensor(grid.alphas, dtype=zero_shot.dtype, device=zero_shot.device)
-    for start in range(0, len(queries), chunk):
+    for start in progress(range(0, len(queries), chunk)):
         rows = slice(start, start + chunk)
         affinity = cache.affinity(queries[rows])
         prior = kl_scores[rows] if kl_scores is not None else None

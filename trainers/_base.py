@@ -4,6 +4,7 @@ import contextlib
 import datetime
 import hashlib
 import os
+import pickle
 import re
 import time
 import warnings
@@ -80,6 +81,16 @@ class ClipTrainer(TrainerX):
         finally:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - begun
 
+    def save_model(self, epoch, directory, *args, **kwargs):
+        try:
+            super().save_model(epoch, directory, *args, **kwargs)
+        except (OSError, RuntimeError) as error:  # torch.save makes a RuntimeError of a full disk
+            reason = str(error).splitlines()[0]
+            raise InputError(
+                f"{directory}: checkpoint cannot be written ({reason}); make room on the disk, or choose another "
+                f"--output-dir"
+            ) from error
+
     def cfg_name(self):
         """Name of the trainer's config file, as scripts put it in the output folder: <cfg>_<K>shots/seed<S>."""
         match = re.fullmatch(r"(.+)_-?\d+shots", os.path.basename(os.path.dirname(self.output_dir)))
@@ -133,12 +144,18 @@ class TrainingFreeTrainer(ClipTrainer):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # said above
                 self.classifier = text_classifier(self.clip_model, dataset.classnames, self.templates).cpu()
+            if not torch.isfinite(self.classifier).all():
+                raise InputError(
+                    f"MODEL.BACKBONE.NAME: text features of '{self.cfg.MODEL.BACKBONE.NAME}' hold NaN or infinity; "
+                    f"restore its weights"
+                )
             self.logit_scale = float(self.clip_model.logit_scale.exp())
         self.views = ViewEncoder(self.cfg, self.clip_model, self.backbone_sha256, self.adapter_sha256)
         self.state = State()
         self.val_accuracy = None
         self.report = {}  # what a method adds to results.json
         self.trained_on = self.cfg.DATASET.NAME
+        self.tuned_on = getattr(dataset, "tuned_on", "val")
         self._features = {}
         self.register_model("cache", self.state)
 
@@ -196,11 +213,19 @@ class TrainingFreeTrainer(ClipTrainer):
         if self.cfg.OPTIM.MAX_EPOCH != 1:
             raise InputError(f"OPTIM.MAX_EPOCH: {self.cfg.TRAINER.NAME} is training-free, expected 1")
         self.fit()
-        self.state.classes = class_digest(self.dm.dataset.classnames)
+        for name, words in self.belongings().items():
+            setattr(self.state, name, digest(words))
 
     def after_epoch(self):
         # val_result is always a number: upstream's load_model formats it.
         self.save_model(self.epoch, self.output_dir, is_best=True, val_result=self.val_accuracy or 0.0)
+
+    def belongings(self):
+        """What a state belongs to, by the name under which it keeps a digest of it."""
+        return {
+            "classes": self.dm.dataset.classnames,
+            "method": [self.cfg.TRAINER.NAME, self.backbone_sha256, self.adapter_sha256 or ""],
+        }
 
     def after_train(self):
         print("Finish training")
@@ -209,16 +234,30 @@ class TrainingFreeTrainer(ClipTrainer):
         print(f"Elapsed: {datetime.timedelta(seconds=round(time.time() - self.time_start))}")
 
     def load_model(self, directory, epoch=None):
-        for name in self.get_model_names() if directory else []:
+        if not directory:
+            if self.needs_shots:
+                raise InputError(
+                    f"--model-dir: {self.cfg.TRAINER.NAME} has no state to test; give a finished run's folder"
+                )
+            return
+        for name in self.get_model_names():
             file_name = "model-best.pth.tar" if epoch is None else f"model.pth.tar-{epoch}"
             path = os.path.join(directory, name, file_name)
             if not os.path.isfile(path):
                 raise InputError(f"--model-dir: no checkpoint at {path}; give the output folder of a finished run")
-        super().load_model(directory, epoch)
-        if directory:
-            self.trained_on = (read_results(directory) or {}).get("dataset", "")
-        if directory and not torch.equal(self.state.classes, class_digest(self.dm.dataset.classnames)):
-            raise InputError(f"--model-dir: {directory} holds a cache of other classes than {self.cfg.DATASET.NAME}")
+        try:
+            super().load_model(directory, epoch)
+        except (RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as error:
+            raise InputError(f"--model-dir: damaged checkpoint in {directory} ({error}); train again") from error
+        for name, words in self.belongings().items():
+            if not torch.equal(getattr(self.state, name, torch.tensor([])), digest(words)):
+                what = "other classes" if name == "classes" else "another trainer, backbone or adapter"
+                raise InputError(
+                    f"--model-dir: {directory} holds the state of {what}; give a folder of {self.cfg.TRAINER.NAME} on "
+                    f"the classes of {self.cfg.DATASET.NAME}"
+                )
+        source = read_results(directory) or {}
+        self.trained_on, self.tuned_on = source.get("dataset"), source.get("tuned_on")
 
     @torch.no_grad()
     def test(self, split=None):
@@ -232,7 +271,7 @@ class TrainingFreeTrainer(ClipTrainer):
         if split == "test":
             self.write_results(
                 results,
-                tuned_on=getattr(self.dm.dataset, "tuned_on", "val") if self.state.settings() else None,
+                tuned_on=self.tuned_on if self.state.settings() else None,
                 hyper_parameters=self.state.settings(),
                 val_accuracy=self.val_accuracy,
                 images_encoded=self.views.encoded,
@@ -270,6 +309,6 @@ class State(nn.Module):
             setattr(self, name, value)
 
 
-def class_digest(classnames):
-    """A tensor that tells one list of class names from another."""
-    return torch.tensor(list(hashlib.blake2b("\n".join(classnames).encode(), digest_size=16).digest()))
+def digest(words):
+    """A tensor that tells one list of words from another."""
+    return torch.tensor(list(hashlib.blake2b("\n".join(words).encode(), digest_size=16).digest()))

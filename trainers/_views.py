@@ -10,21 +10,13 @@ import random
 
 import torch
 from dassl.data.transforms import build_transform
-from dassl.utils import read_image
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from imo.encode import encode_images
 from imo.errors import InputError
+from imo.files import open_image
 from imo.store import FeatureStore, identity
-
-
-def open_image(path):
-    """RGB image, or an InputError that names the file. A damaged image is never replaced by another."""
-    try:
-        return read_image(path)
-    except (OSError, SyntaxError, ValueError) as error:
-        raise InputError(f"{path}: image cannot be read ({error}); restore the file") from error
 
 
 def seeded(transform, image, *key):

@@ -111,6 +111,11 @@ class IMOAdapter(ClipTrainer):
                 group["lr"] = self.cfg.OPTIM.LR * 0.5 * (1 + math.cos(math.pi * done))
         output = self.model_inference(image)
         loss = F.cross_entropy(output, label)
+        if not torch.isfinite(loss):
+            raise InputError(
+                f"OPTIM.LR: the loss is infinite or NaN in epoch {self.epoch + 1}, batch {self.batch_idx + 1}; lower "
+                f"the learning rate, or check the weights of backbone '{self.cfg.MODEL.BACKBONE.NAME}'"
+            )
         self.model_backward_and_update(loss)
         accuracy = 100.0 * (output.argmax(1) == label).float().mean()
         return {"loss": loss.item(), "acc": accuracy.item()}
@@ -122,9 +127,12 @@ class IMOAdapter(ClipTrainer):
     def after_epoch(self):
         if self.epoch + 1 == self.max_epoch:
             self.save_model(self.epoch, self.output_dir, is_best=True, val_result=0.0)
-            path = f"{self.output_dir}/adapter.safetensors"
-            save_adapters(self.clip_model, path, self.backbone_sha256)
-            print(f"Adapters saved to {path}")
+
+    def after_train(self):
+        path = f"{self.output_dir}/adapter.safetensors"
+        save_adapters(self.clip_model, path, self.backbone_sha256)
+        print(f"Adapters saved to {path}")
+        super().after_train()
 
     @torch.no_grad()
     def test(self, split=None):

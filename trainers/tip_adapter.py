@@ -32,8 +32,10 @@ class TipAdapter(TrainingFreeTrainer):
         if found.gamma is not None:
             state.set(gamma=found.gamma)
         self.val_accuracy = found.accuracy
-        with self.stage("overlap"):
-            self.report["overlap"] = asdict(overlap(queries, self.targets("val")))
+        counts = self.targets("val").bincount()
+        if counts.max() > 1 and (counts > 0).sum() > 1:  # else there are no pairs to compare
+            with self.stage("overlap"):
+                self.report["overlap"] = asdict(overlap(queries, self.targets("val")))
         settings = ", ".join(f"{name} {value:.4g}" for name, value in state.settings().items())
         print(f"Search on validation: {settings}, accuracy {found.accuracy:.2f}%")
 
