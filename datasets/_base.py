@@ -75,13 +75,6 @@ class SplitDataset(DatasetBase):
                 f"{path}: broken split file ({type(error).__name__}: {error}); expected train, val and test, "
                 f"each a list of [path, label, classname]"
             ) from error
-        labels = {label for _, label, _ in parts[0]}
-        strangers = {label for part in parts for _, label, _ in part} - set(range(len(labels)))
-        if strangers:
-            raise InputError(
-                f"{path}: broken split file; expected labels 0..{len(labels) - 1} for the {len(labels)} classes of "
-                f"train, got {min(strangers)}"
-            )
         print(f"Reading split from {path}")
         out = []
         for part in parts:
@@ -93,6 +86,13 @@ class SplitDataset(DatasetBase):
             out.append([Datum(impath=image, label=label, classname=name) for image, label, name in items])
         if not out[0] or not out[2]:
             raise InputError(f"{path}: expected training and test images, got {len(out[0])} and {len(out[2])}")
+        classes = {item.label for item in out[0]}
+        strangers = {item.label for part in out for item in part} - set(range(len(classes)))
+        if strangers:
+            raise InputError(
+                f"{path}: broken split file; expected labels 0..{len(classes) - 1} for the {len(classes)} classes of "
+                f"train, got {min(strangers)}"
+            )
         return out
 
 

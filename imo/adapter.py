@@ -24,6 +24,8 @@ from torch import nn
 from imo.errors import InputError
 from imo.files import atomic_path
 
+_FORMAT = "imo-adapter-1"
+
 
 class Adapter(nn.Module):
     """A bottleneck of two linear layers whose output, times `scale`, is added to a residual stream.
@@ -148,7 +150,7 @@ def save_adapters(model: nn.Module, path: str | Path, backbone_sha256: str = "")
     }
     first = adapters[0]
     metadata = {
-        "format": "imo-adapter-1",
+        "format": _FORMAT,
         "scale": repr(first.scale),
         "dropout": repr(first.dropout.p),
         "backbone_sha256": backbone_sha256,
@@ -177,19 +179,28 @@ def load_adapters(model: nn.Module, path: str | Path, backbone_sha256: str = "")
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
         scale, dropout = float(metadata["scale"]), float(metadata["dropout"])
         bottleneck, width = tensors["resblocks.0.down.weight"].shape
+        if metadata.get("format") != _FORMAT or len(tensors) % 4 or not 0 <= dropout < 1:
+            raise ValueError(f"{len(tensors)} tensors, metadata {metadata}")
+        count = len(tensors) // 4
+        states = [
+            {name: tensors[f"resblocks.{i}.{name}"] for name in ("down.weight", "down.bias", "up.weight", "up.bias")}
+            for i in range(count)
+        ]
+        shapes = [(bottleneck, width), (bottleneck,), (width, bottleneck), (width,)]
+        if any([tuple(tensor.shape) for tensor in state.values()] != shapes for state in states):
+            raise ValueError("sizes differ between blocks")
     except (SafetensorError, KeyError, ValueError, OSError) as error:
         raise InputError(f"{path}: damaged, or not an adapter file ({error}); train or copy it again") from error
     trained_in = metadata.get("backbone_sha256", "")
     blocks = _blocks(model)
     shape = (len(blocks), blocks[0].ln_1.weight.shape[0])
-    if shape != (len(tensors) // 4, width) or (trained_in and backbone_sha256 and trained_in != backbone_sha256):
+    if shape != (count, width) or (trained_in and backbone_sha256 and trained_in != backbone_sha256):
         raise InputError(
-            f"{path}: adapters for another backbone ({len(tensors) // 4} blocks of width {width}, backbone sha256 "
+            f"{path}: adapters for another backbone ({count} blocks of width {width}, backbone sha256 "
             f"{trained_in[:12] or 'unknown'}; this one: {shape[0]} blocks of width {shape[1]}, sha256 "
             f"{backbone_sha256[:12] or 'unknown'}); set IMO.ADAPTER to a file trained for this backbone"
         )
     attach_adapters(model, bottleneck, scale, dropout)
-    for i, adapter in enumerate(adapters_of(model)):
-        prefix = f"resblocks.{i}."
-        adapter.load_state_dict({k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)})
+    for adapter, state in zip(adapters_of(model), states):
+        adapter.load_state_dict(state)
     model.requires_grad_(False)

@@ -85,6 +85,9 @@ def load_clip(
         raise InputError(f"{path}: not the weights of a CLIP model ({reason}); give CLIP's own state dict") from error
     device = torch.device(device)
     model = model.to(device, dtype or (torch.float32 if device.type == "cpu" else torch.float16))
+    for module in model.modules():
+        if isinstance(module, torch.nn.LayerNorm):  # CLIP's compute in float32 whatever the precision of the rest
+            module.float()
     model.requires_grad_(False)
     model.known_tokens = known_tokens
     return model.eval(), clip.clip._transform(model.visual.input_resolution)
@@ -103,7 +106,8 @@ def _read_state(path: Path) -> dict[str, torch.Tensor]:
         except RuntimeError:
             state = dict(torch.load(path, map_location="cpu", weights_only=True))
     except (SafetensorError, RuntimeError, EOFError, OSError, TypeError, ValueError) as error:
-        raise InputError(f"{path}: damaged or not a weights file ({str(error).splitlines()[0]})") from error
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{path}: damaged or not a weights file ({reason}); copy it again") from error
     except Exception as error:  # pickle.UnpicklingError: more than tensors inside
         raise InputError(f"{path}: holds more than tensors, refused; save a plain state dict") from error
     state = state.get("state_dict", state)

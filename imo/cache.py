@@ -64,7 +64,7 @@ class CacheModel:
     def affinity(self, queries: torch.Tensor) -> torch.Tensor:
         """Cosine similarity of each query to each key. (N, d) -> (N, M)."""
         check_matrix("queries", queries, self.keys.shape[1])
-        return F.normalize(queries, dim=-1) @ self.keys.T
+        return F.normalize(queries.to(self.keys.dtype), dim=-1) @ self.keys.T
 
     def class_scores(self, affinity: torch.Tensor, beta: float) -> torch.Tensor:
         """`exp(-beta (1 - affinity)) L`. (N, M) -> (N, C)."""
@@ -72,6 +72,8 @@ class CacheModel:
 
     def sum_by_class(self, values: torch.Tensor) -> torch.Tensor:
         """`values L`, with L the one-hot labels, without the product. (N, M) -> (N, C)."""
+        if values.ndim != 2 or values.shape[1] != len(self.labels):
+            raise InputError(f"values: expected shape (N, {len(self.labels)}), got {tuple(values.shape)}")
         if self._per_class is not None:  # even classes: keys of a class side by side, summed as one axis
             ordered = values if self._in_order else values[:, self._order]
             return ordered.reshape(len(values), self.num_classes, self._per_class).sum(-1)
@@ -82,7 +84,8 @@ def class_probabilities(features: torch.Tensor, classifier: torch.Tensor) -> tor
     """Tip-X's signature of an image: softmax of its text similarities at temperature 0.5. (N, d), (C, d) -> (N, C)."""
     check_matrix("classifier", classifier)
     check_matrix("features", features, classifier.shape[1])
-    return torch.softmax(F.normalize(features, dim=-1) @ F.normalize(classifier, dim=-1).T / KL_TEMPERATURE, dim=-1)
+    weights = F.normalize(classifier.to(features.dtype), dim=-1)
+    return torch.softmax(F.normalize(features, dim=-1) @ weights.T / KL_TEMPERATURE, dim=-1)
 
 
 def kl_divergence(query_probs: torch.Tensor, key_probs: torch.Tensor) -> torch.Tensor:
@@ -96,7 +99,7 @@ def kl_divergence(query_probs: torch.Tensor, key_probs: torch.Tensor) -> torch.T
     check_matrix("key_probs", key_probs, query_probs.shape[1])
     tiny = torch.finfo(query_probs.dtype).tiny
     log_query = (query_probs.clamp(min=tiny) * query_probs.shape[1]).log()
-    log_key = (key_probs.clamp(min=tiny) * query_probs.shape[1]).log()
+    log_key = (key_probs.to(query_probs.dtype).clamp(min=tiny) * query_probs.shape[1]).log()
     return (query_probs * log_query).sum(1, keepdim=True) - query_probs @ log_key.T
 
 

@@ -27,9 +27,13 @@ def encode_images(model: nn.Module, images: torch.Tensor, corrected: bool = Fals
     Returns:
         (B, d) float32, on the model's device.
     """
-    if images.ndim != 4 or images.shape[1] != 3:
-        raise InputError(f"images: expected shape (B, 3, H, W), got {tuple(images.shape)}")
     visual: Any = model.visual
+    side = visual.input_resolution
+    if not torch.is_tensor(images) or images.shape[1:] != (3, side, side) or not len(images):
+        got = tuple(images.shape) if torch.is_tensor(images) else type(images).__name__
+        raise InputError(f"images: expected shape (B, 3, {side}, {side}) and at least one, got {got}")
+    if not torch.isfinite(images).all():
+        raise InputError("images: hold NaN or infinity")
     weight = visual.conv1.weight
     with adapters_switched(model, corrected):
         features: torch.Tensor = visual(images.to(weight.device, weight.dtype))
@@ -58,8 +62,8 @@ def text_classifier(
     if not classnames or not templates:
         raise InputError(f"expected class names and templates, got {len(classnames)} names, {len(templates)} templates")
     for template in templates:
-        if "{}" not in template:
-            raise InputError(f"templates: expected '{{}}' where the class name goes, got '{template}'")
+        if template.count("{}") != 1:
+            raise InputError(f"templates: expected one '{{}}' where the class name goes, got '{template}'")
     prompts = [template.format(name.replace("_", " ")) for name in classnames for template in templates]
     unknown = unknown_words(model, prompts)
     if unknown:
@@ -67,8 +71,16 @@ def text_classifier(
     encode_text: Any = model.encode_text
     device = next(model.parameters()).device
     features = [
-        F.normalize(encode_text(tokenize(prompts[i : i + batch_size]).to(device)).float(), dim=-1)
+        F.normalize(encode_text(_tokens(prompts[i : i + batch_size]).to(device)).float(), dim=-1)
         for i in range(0, len(prompts), batch_size)
     ]
     per_class = torch.cat(features).view(len(classnames), len(templates), -1)
     return F.normalize(per_class.mean(dim=1), dim=-1)
+
+
+def _tokens(prompts: Sequence[str]) -> torch.Tensor:
+    try:
+        tokens: torch.Tensor = tokenize(list(prompts))
+    except RuntimeError as error:  # longer than the context
+        raise InputError(f"templates: {error}; shorten the template or the class name") from error
+    return tokens

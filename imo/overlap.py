@@ -50,12 +50,15 @@ def overlap(features: torch.Tensor, labels: torch.Tensor, seed: int = 0) -> Over
         InputError: wrong shapes or dtypes, NaN, or labels that form no paired or no unpaired images.
     """
     check_matrix("features", features)
-    check_labels("labels", labels, len(features), int(labels.max()) + 1 if labels.numel() else 1)
+    most = int(labels.max()) + 1 if torch.is_tensor(labels) and labels.dtype == torch.int64 and labels.numel() else 1
+    check_labels("labels", labels, len(features), most)
+    labels = labels.to(features.device)
     if len(features) > _MOST_ROWS:
         chosen = torch.randperm(len(features), generator=torch.Generator().manual_seed(seed))[:_MOST_ROWS]
+        chosen = chosen.to(features.device)
         features, labels = features[chosen], labels[chosen]
     features = F.normalize(features.float(), dim=-1)
-    upper = torch.triu(torch.ones(len(features), len(features), dtype=torch.bool), diagonal=1)
+    upper = torch.triu(torch.ones(len(features), len(features), dtype=torch.bool, device=features.device), diagonal=1)
     same = labels[:, None] == labels
     similarity = features @ features.T
     paired, unpaired = similarity[same & upper], similarity[~same & upper]
@@ -64,7 +67,7 @@ def overlap(features: torch.Tensor, labels: torch.Tensor, seed: int = 0) -> Over
 
     classes, index = torch.unique(labels, return_inverse=True)
     counts = torch.bincount(index).float()
-    means = torch.zeros(len(classes), features.shape[1]).index_add_(0, index, features) / counts[:, None]
+    means = features.new_zeros(len(classes), features.shape[1]).index_add_(0, index, features) / counts[:, None]
     share = counts / counts.sum()
     return OverlapReport(
         area=float(torch.minimum(_histogram(paired), _histogram(unpaired)).sum()),

@@ -11,6 +11,7 @@ from typing import Any
 
 from tabulate import tabulate
 
+from imo.errors import InputError
 from imo.files import atomic_path
 
 Run = Mapping[str, Any]
@@ -58,7 +59,7 @@ class Comparison:
         def line(dataset: str, label: str, row: Mapping[int, Cell], sign: str) -> list[str]:
             cells = []
             for k in shots:
-                fewer = f" (n={len(row[k].values)})" if k in row and k > 0 and len(row[k].values) < most else ""
+                fewer = f" (n={len(row[k].values)})" if k in row and k != 0 and len(row[k].values) < most else ""
                 cells.append(row[k].text(sign) + fewer if k in row else "")
             return [*([dataset] if several else []), label, *cells]
 
@@ -89,14 +90,19 @@ class Comparison:
 def comparison(results: Iterable[Run]) -> Comparison:
     """Put runs side by side. Gains are paired: only seeds that both methods have."""
     runs = list(results)
-    by_cell: dict[tuple[str, str, int], dict[int, float]] = {}
+    if not runs:
+        raise InputError("no finished runs to put side by side")
+    several = len({(run["cfg"], run["backbone"]) for run in runs}) > 1
+    by_cell: dict[tuple[str, str, str, int], dict[int, float]] = {}
     for run in runs:
-        by_cell.setdefault((run["dataset"], run["trainer"], run["shots"]), {})[run["seed"]] = run["accuracy"]
+        variant = f" ({run['cfg']}, {run['backbone']})" if several else ""
+        by_cell.setdefault((run["dataset"], run["trainer"], variant, run["shots"]), {})[run["seed"]] = run["accuracy"]
     rows: dict[tuple[str, str], dict[int, Cell]] = {}
     gains: dict[tuple[str, str], dict[int, Cell]] = {}
-    for (dataset, method, shots), by_seed in by_cell.items():
+    for (dataset, trainer, variant, shots), by_seed in by_cell.items():
+        method = trainer + variant
         rows.setdefault((dataset, method), {})[shots] = Cell(tuple(by_seed.values()))
-        base = by_cell.get((dataset, method[:-2], shots), {}) if method.endswith("PP") else {}
+        base = by_cell.get((dataset, trainer[:-2], variant, shots), {}) if trainer.endswith("PP") else {}
         paired = tuple(value - base[seed] for seed, value in by_seed.items() if seed in base)
         if paired:
             gains.setdefault((dataset, method), {})[shots] = Cell(paired)
@@ -114,7 +120,9 @@ def comparison(results: Iterable[Run]) -> Comparison:
 def _overlaps(runs: Iterable[Run]) -> str:
     """Overlap of each dataset's validation images by correction, for runs that measured it."""
     found = {
-        (run.get("trained_on", run["dataset"]), run["correction"]): run["overlap"] for run in runs if "overlap" in run
+        (run.get("trained_on", run["dataset"]), run["correction"]): run["overlap"]
+        for run in runs
+        if "area" in run.get("overlap", {})  # adapter training reports on test images, before and after
     }
     return "".join(
         f"\nIntra-modal overlap of {dataset}'s validation images, correction {correction}: "

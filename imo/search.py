@@ -90,15 +90,17 @@ def search(
         check_matrix("kl_scores", kl_scores, cache.num_classes)
         if len(kl_scores) != len(queries):
             raise InputError(f"kl_scores: expected {len(queries)} rows as in queries, got {len(kl_scores)}")
+    if chunk < 1:
+        raise InputError(f"chunk: expected at least 1, got {chunk}")
     gammas = grid.gammas if kl_scores is not None else (0.0,)
     correct = np.zeros((len(grid.alphas), len(grid.betas), len(gammas)), dtype=np.int64)
     alphas = torch.tensor(grid.alphas, dtype=zero_shot.dtype, device=zero_shot.device)
     for start in progress(range(0, len(queries), chunk)):
         rows = slice(start, start + chunk)
         affinity = cache.affinity(queries[rows])
-        prior = kl_scores[rows] if kl_scores is not None else None
+        prior = kl_scores[rows].to(zero_shot.dtype) if kl_scores is not None else None
         for b, beta in enumerate(grid.betas):
-            scores = cache.class_scores(affinity, beta)
+            scores = cache.class_scores(affinity, beta).to(zero_shot.dtype)
             counter = _AlphaCounter(zero_shot[rows], scores, prior, targets[rows], alphas)
             for g, gamma in enumerate(gammas):
                 correct[:, b, g] += counter.count(gamma)
@@ -130,45 +132,54 @@ class _AlphaCounter:
         lead.scatter_(1, own, -torch.inf)  # the target does not compete with itself
         slope = prior - prior.gather(1, own) if prior is not None else torch.zeros_like(lead)  # of the lead, in gamma
         inverse = 1 / gain
-        # alpha must exceed lead / gain where gain > 0 and stay below it where gain < 0.
-        rising, falling = gain > 0, gain < 0
+        rising, falling = (gain > 0) & inverse.isfinite(), (gain < 0) & inverse.isfinite()
+        # alpha must exceed lead / gain where gain > 0 and stay below it where gain < 0; both are linear in gamma.
         self.lower = torch.where(rising, lead * inverse, -torch.inf), torch.where(rising, slope * inverse, 0.0)
         self.upper = torch.where(falling, lead * inverse, torch.inf), torch.where(falling, slope * inverse, 0.0)
-        level = (gain == 0).scatter_(1, own, False)
+        level = (~(rising | falling)).scatter_(1, own, False)
         self.level = (level, lead, slope) if bool(level.any()) else None
         self.wins_ties = torch.arange(scores.shape[1], device=scores.device) >= own  # argmax takes the first of equals
 
     def count(self, gamma: float) -> np.ndarray:
         """(alphas,) int64 numbers of right samples."""
-        low = torch.add(self.lower[0], self.lower[1], alpha=gamma).amax(1)
-        high = torch.add(self.upper[0], self.upper[1], alpha=gamma).amin(1)
-        first = torch.searchsorted(self.alphas, low, right=True)  # alpha > low
-        last = torch.searchsorted(self.alphas, high)  # alpha < high; exclusive
-        ties = (first != torch.searchsorted(self.alphas, low)) | (
-            last != torch.searchsorted(self.alphas, high, right=True)
-        )
+        low, low_error = self._end(self.lower, gamma, "amax")
+        high, high_error = self._end(self.upper, gamma, "amin")
+        # Grid alphas within rounding of an interval's end are left out here and decided by their logits below.
+        first = torch.searchsorted(self.alphas, low + low_error, right=True)
+        last = torch.searchsorted(self.alphas, high - high_error)
+        near_low = torch.searchsorted(self.alphas, low - low_error), first
+        near_high = last, torch.searchsorted(self.alphas, high + high_error, right=True)
+        possible = torch.ones_like(first, dtype=torch.bool)
         if self.level is not None:
             level, lead, slope = self.level
             now = lead + gamma * slope
-            lost = (level & ((now > 0) | ((now == 0) & ~self.wins_ties))).any(1)
-            last = torch.where(lost, first, last)
-        last = torch.maximum(first, last)
+            possible = ~(level & ((now > 0) | ((now == 0) & ~self.wins_ties))).any(1)
         steps = len(self.alphas)
-        change = torch.bincount(first, minlength=steps + 1) - torch.bincount(last, minlength=steps + 1)
+        inside = possible & (first < last)
+        change = torch.bincount(first[inside], minlength=steps + 1) - torch.bincount(last[inside], minlength=steps + 1)
         counts: np.ndarray = change.cumsum(0)[:steps].cpu().numpy()
-        counts += self._at_ties(gamma, low, high, ties.nonzero()[:, 0])
+        doubtful = possible & ((near_low[0] < near_low[1]) | (near_high[0] < near_high[1]))
+        for row in doubtful.nonzero()[:, 0].tolist():
+            ends = {
+                *range(int(near_low[0][row]), int(near_low[1][row])),
+                *range(int(near_high[0][row]), int(near_high[1][row])),
+            }
+            for a in ends:
+                counts[a] += self._is_right(row, a, gamma)
         return counts
 
-    def _at_ties(self, gamma: float, low: torch.Tensor, high: torch.Tensor, rows: torch.Tensor) -> np.ndarray:
-        """Right samples at alphas that are an interval's very end: two logits are equal, the class order decides."""
-        counts = np.zeros(len(self.alphas), dtype=np.int64)
-        for row in rows.tolist():
-            for end in {float(low[row]), float(high[row])}:
-                at = (self.alphas == end).nonzero()
-                if not len(at) or not low[row] <= end <= high[row]:
-                    continue
-                logits = self.zero_shot[row] + end * self.scores[row]
-                if self.prior is not None:
-                    logits = logits + gamma * self.prior[row]
-                counts[int(at)] += int(logits.argmax() == self.targets[row])
-        return counts
+    def _end(
+        self, line: tuple[torch.Tensor, torch.Tensor], gamma: float, which: str
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The innermost of the classes' bounds for each sample, and how far rounding may have moved it."""
+        bounds = torch.add(line[0], line[1], alpha=gamma)
+        end, at = bounds.max(1) if which == "amax" else bounds.min(1)
+        terms = end.abs() + 2 * abs(gamma) * line[1].gather(1, at[:, None])[:, 0].abs()
+        error = 16 * torch.finfo(end.dtype).eps * terms
+        return end, torch.where(end.isfinite(), error, 0.0)
+
+    def _is_right(self, row: int, a: int, gamma: float) -> int:
+        logits = self.zero_shot[row] + self.alphas[a] * self.scores[row]
+        if self.prior is not None:
+            logits = self.zero_shot[row] + gamma * self.prior[row] + self.alphas[a] * self.scores[row]
+        return int(logits.argmax() == self.targets[row])

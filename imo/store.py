@@ -20,6 +20,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
+from imo.errors import InputError
 from imo.files import atomic_path
 
 
@@ -56,6 +57,8 @@ class FeatureStore:
         Returns:
             (N, d) float32, and the number of images that were encoded.
         """
+        if not identities:
+            raise InputError("features were asked for, but of no images")
         name = hashlib.blake2b(json.dumps(dict(space), sort_keys=True).encode(), digest_size=12).hexdigest()
         folder = self.root / name
         rows = self._read(folder, set(identities))

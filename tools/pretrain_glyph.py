@@ -36,7 +36,6 @@ ARCHITECTURE = {
     "transformer_heads": 1,
     "transformer_layers": 2,
 }
-CAPTION_TOKENS = 28  # the longest caption; the text tower is causal, so what follows the end token has no effect
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
@@ -67,10 +66,13 @@ def captions_vocabulary(bank: MaskBank) -> torch.Tensor:
 
 
 def encode_captions(model: CLIP, tokens: torch.Tensor) -> torch.Tensor:
-    """`CLIP.encode_text` on captions cut to CAPTION_TOKENS. (B, 77) -> (B, 128)."""
+    """`CLIP.encode_text`, cut after the longest caption: the tower is causal, what follows has no effect.
+
+    (B, 77) -> (B, 128).
+    """
     ends = tokens.argmax(-1)
-    tokens = tokens[:, :CAPTION_TOKENS]
-    x = model.token_embedding(tokens) + model.positional_embedding[:CAPTION_TOKENS]
+    length = int(ends.max()) + 1
+    x = model.token_embedding(tokens[:, :length]) + model.positional_embedding[:length]
     x = model.transformer(x.permute(1, 0, 2)).permute(1, 0, 2)
     return model.ln_final(x)[torch.arange(len(x)), ends] @ model.text_projection
 
@@ -130,6 +132,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, required=True, help="folder for glyph.safetensors, log and checkpoint")
     parser.add_argument("--steps", type=int, default=7500)
+    parser.add_argument("--until", type=int, help="stop at this step of the schedule; the next call goes on from there")
     parser.add_argument("--batch", type=int, default=256)
     parser.add_argument("--lr", type=float, default=1e-3, help="peak learning rate of AdamW")
     parser.add_argument("--seed", type=int, default=1)
@@ -156,7 +159,8 @@ def main() -> None:
         print(f"Resuming from step {start}")
 
     began, running = time.time(), 0.0
-    for step in tqdm(range(start, args.steps), initial=start, total=args.steps, mininterval=10):
+    stop = min(args.until or args.steps, args.steps)
+    for step in tqdm(range(start, stop), initial=start, total=stop, mininterval=10):
         generator = torch.Generator().manual_seed(args.seed * 10**9 + step)  # a resumed run draws the same pictures
         indices = torch.multinomial(weights, args.batch, replacement=True, generator=generator)
         pictures = draw_pictures(bank, indices, generator, args.attribute_words)
@@ -175,7 +179,7 @@ def main() -> None:
         optimizer.step()
         model.logit_scale.data.clamp_(max=math.log(100))
         running = loss.item() if step == start else 0.98 * running + 0.02 * loss.item()
-        last = step + 1 == args.steps
+        last = step + 1 == stop
         if last or (step + 1) % args.checkpoint_every == 0:
             temporary = checkpoint.with_suffix(".part")
             torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step + 1}, temporary)

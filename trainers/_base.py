@@ -91,6 +91,26 @@ class ClipTrainer(TrainerX):
                 f"--output-dir"
             ) from error
 
+    def load_model(self, directory, epoch=None):
+        if not directory:
+            if self.needs_shots:
+                raise InputError(
+                    f"--model-dir: {self.cfg.TRAINER.NAME} has no state to test; give a finished run's folder"
+                )
+            return
+        for name in self.get_model_names():
+            file_name = "model-best.pth.tar" if epoch is None else f"model.pth.tar-{epoch}"
+            path = os.path.join(directory, name, file_name)
+            if not os.path.isfile(path):
+                raise InputError(f"--model-dir: no checkpoint at {path}; give the output folder of a finished run")
+        try:
+            super().load_model(directory, epoch)
+        except (RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise InputError(
+                f"--model-dir: the checkpoint in {directory} is damaged or does not fit ({reason}); train again"
+            ) from error
+
     def cfg_name(self):
         """Name of the trainer's config file, as scripts put it in the output folder: <cfg>_<K>shots/seed<S>."""
         match = re.fullmatch(r"(.+)_-?\d+shots", os.path.basename(os.path.dirname(self.output_dir)))
@@ -234,21 +254,9 @@ class TrainingFreeTrainer(ClipTrainer):
         print(f"Elapsed: {datetime.timedelta(seconds=round(time.time() - self.time_start))}")
 
     def load_model(self, directory, epoch=None):
+        super().load_model(directory, epoch)
         if not directory:
-            if self.needs_shots:
-                raise InputError(
-                    f"--model-dir: {self.cfg.TRAINER.NAME} has no state to test; give a finished run's folder"
-                )
             return
-        for name in self.get_model_names():
-            file_name = "model-best.pth.tar" if epoch is None else f"model.pth.tar-{epoch}"
-            path = os.path.join(directory, name, file_name)
-            if not os.path.isfile(path):
-                raise InputError(f"--model-dir: no checkpoint at {path}; give the output folder of a finished run")
-        try:
-            super().load_model(directory, epoch)
-        except (RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as error:
-            raise InputError(f"--model-dir: damaged checkpoint in {directory} ({error}); train again") from error
         for name, words in self.belongings().items():
             if not torch.equal(getattr(self.state, name, torch.tensor([])), digest(words)):
                 what = "other classes" if name == "classes" else "another trainer, backbone or adapter"

@@ -32,6 +32,11 @@ def seeded(transform, image, *key):
             random.setstate(state)
 
 
+def place(path, root):
+    """Where an image lies below the data root: its name in the seed of a view, the same on every machine."""
+    return os.path.relpath(path, root).replace(os.sep, "/")
+
+
 class _Views(Dataset):
     """One view per (item, pass); pass None is the test view."""
 
@@ -46,7 +51,7 @@ class _Views(Dataset):
         image = open_image(path)
         if number is None:
             return self.transform(image)
-        return seeded(self.transform, image, self.seed, os.path.relpath(path, self.root), number)
+        return seeded(self.transform, image, self.seed, place(path, self.root), number)
 
 
 class ViewEncoder:
@@ -85,9 +90,9 @@ class ViewEncoder:
             "view": "train" if augmented else "test",
             "input": str(self.cfg.INPUT),
         }
-        seed, root = self.cfg.SEED, self.cfg.DATASET.ROOT
+        seed, root = self.cfg.SEED, os.path.expanduser(self.cfg.DATASET.ROOT)
         keys = [
-            identity(item.impath) if number is None else identity(item.impath, seed, number)
+            identity(item.impath) if number is None else identity(item.impath, seed, place(item.impath, root), number)
             for item, number in zip(items, passes)
         ]
 

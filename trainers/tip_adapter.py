@@ -3,6 +3,7 @@
 from dataclasses import asdict
 
 from dassl.engine import TRAINER_REGISTRY
+from tqdm import tqdm
 
 from imo.cache import CacheModel
 from imo.overlap import overlap
@@ -26,7 +27,13 @@ class TipAdapter(TrainingFreeTrainer):
         zero_shot, queries = self.zero_shot_logits("val"), self.features("val", self.corrected)
         with self.stage("search"):
             found = search(
-                zero_shot, self.cache(), queries, self.targets("val"), self.grid(), self.kl_scores("val", fit=True)
+                zero_shot,
+                self.cache(),
+                queries,
+                self.targets("val"),
+                self.grid(),
+                self.kl_scores("val", fit=True),
+                progress=lambda chunks: tqdm(chunks, desc="Search"),
             )
         state.set(alpha=found.alpha, beta=found.beta)
         if found.gamma is not None:
