@@ -22,6 +22,7 @@ setup(
         "setuptools<81",  # clip-anytorch imports pkg_resources
         "yacs",
         "tabulate",
+        "pyyaml",
         "tqdm",
         "numpy",
         "safetensors",

@@ -8,6 +8,7 @@
 
 import argparse
 import contextlib
+import functools
 import os
 import sys
 from pathlib import Path
@@ -22,6 +23,8 @@ from dassl.config import get_cfg_default
 from dassl.data.datasets import DATASET_REGISTRY
 from dassl.engine import TRAINER_REGISTRY, build_trainer
 from dassl.utils import collect_env_info, set_random_seed, setup_logger
+
+env_info = functools.cache(collect_env_info)  # upstream's takes seconds
 
 
 def print_args(args, cfg):
@@ -116,8 +119,7 @@ def run(args):
         torch.backends.cudnn.benchmark = True
     with logged(cfg.OUTPUT_DIR):
         print_args(args, cfg)
-        if not args.no_env_info:
-            print(f"Collecting env info ...\n** System info **\n{collect_env_info()}\n")
+        print(f"Collecting env info ...\n** System info **\n{env_info()}\n")
         trainer = build_trainer(cfg)
         if args.eval_only:
             trainer.load_model(args.model_dir, epoch=args.load_epoch)
@@ -145,7 +147,6 @@ def parser():
     p.add_argument("--model-dir", default="", help="output folder of a finished run, for --eval-only")
     p.add_argument("--load-epoch", type=int, help="checkpoint to load in place of the best")
     p.add_argument("--no-train", action="store_true", help="build everything, do not train")
-    p.add_argument("--no-env-info", action="store_true", help="leave out the system information (saves seconds)")
     p.add_argument("opts", nargs=argparse.REMAINDER, help="KEY VALUE pairs over the config, e.g. DATASET.NUM_SHOTS 16")
     return p
 

@@ -14,9 +14,8 @@ from dassl.data.datasets import Datum
 from PIL import Image, ImageFilter
 from tqdm import tqdm
 
-from imo.datasets._pictures import save_png, whole_folder
 from imo.errors import InputError
-from imo.files import open_image
+from imo.files import atomic_path, open_image
 
 _SMALLEST = 28  # smaller images are enlarged first: noise on 8 x 8 pixels would be another thing
 
@@ -53,7 +52,7 @@ def _affine(image, severity, rng):
 
 
 def _occlusion(image, severity, rng):
-    side = max(1, round((0.2, 0.27, 0.34, 0.41, 0.48)[severity - 1] * image.width))
+    side = max(1, round((0.2, 0.27, 0.34, 0.41, 0.48)[severity - 1] * min(image.size)))
     pixels = np.array(image)
     top, left = (int(rng.integers(0, size - side + 1)) for size in pixels.shape[:2])
     pixels[top : top + side, left : left + side] = 128
@@ -110,18 +109,15 @@ def corrupted_copy(items, image_dir, dataset_dir, corruption):
             f"got '{corruption}'"
         )
     folder = os.path.join(dataset_dir, "corrupted", corruption)
-    paths = [os.path.relpath(item.impath, image_dir) for item in items]
-    if not os.path.isdir(folder):
-        with whole_folder(folder) as temporary:
-            for item, path in zip(tqdm(items, desc=f"Writing {corruption}"), paths):
-                image = open_image(item.impath)
-                if image.width < _SMALLEST:
-                    image = image.resize((_SMALLEST, _SMALLEST), Image.Resampling.BICUBIC)
-                corrupted = CORRUPTIONS[name](image, int(severity), image_rng(path, name, severity))
-                save_png(np.asarray(corrupted), os.path.join(temporary, os.path.splitext(path)[0] + ".png"))
-    return [
-        Datum(
-            impath=os.path.join(folder, os.path.splitext(path)[0] + ".png"), label=item.label, classname=item.classname
-        )
-        for item, path in zip(items, paths)
-    ]
+    places = [os.path.relpath(item.impath, image_dir) for item in items]
+    copies = [os.path.join(folder, place if place.endswith(".png") else f"{place}.png") for place in places]
+    todo = [i for i, copy in enumerate(copies) if not os.path.isfile(copy)]
+    for i in tqdm(todo, desc=f"Writing {corruption}", disable=not todo):
+        image = open_image(items[i].impath)
+        if min(image.size) < _SMALLEST:
+            ratio = _SMALLEST / min(image.size)
+            image = image.resize([round(side * ratio) for side in image.size], Image.Resampling.BICUBIC)
+        corrupted = CORRUPTIONS[name](image, int(severity), image_rng(places[i], name, severity))
+        with atomic_path(copies[i]) as temporary:
+            corrupted.save(temporary, format="PNG")
+    return [Datum(impath=copy, label=item.label, classname=item.classname) for item, copy in zip(items, copies)]

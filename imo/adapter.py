@@ -11,6 +11,7 @@ the block's input after attention (as in AdaptFormer, Chen et al., NeurIPS 2022)
 from __future__ import annotations
 
 import contextlib
+import json
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -149,12 +150,9 @@ def save_adapters(model: nn.Module, path: str | Path, backbone_sha256: str = "")
         for name, value in adapter.state_dict().items()
     }
     first = adapters[0]
-    metadata = {
-        "format": _FORMAT,
-        "scale": repr(first.scale),
-        "dropout": repr(first.dropout.p),
-        "backbone_sha256": backbone_sha256,
-    }
+    # One entry, since safetensors writes several in any order: equal adapters are equal files.
+    settings = {"scale": first.scale, "dropout": first.dropout.p, "backbone_sha256": backbone_sha256}
+    metadata = {_FORMAT: json.dumps(settings)}
     with atomic_path(path) as temporary:
         temporary.write_bytes(save(tensors, metadata))  # not save_file, whose errors are no OSError
 
@@ -175,12 +173,13 @@ def load_adapters(model: nn.Module, path: str | Path, backbone_sha256: str = "")
         raise InputError(f"{path}: no such adapter file (IMO.ADAPTER); train one with: bash scripts/imo_adapter.sh")
     try:
         with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
+            settings = json.loads((file.metadata() or {})[_FORMAT])
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
-        scale, dropout = float(metadata["scale"]), float(metadata["dropout"])
+        scale, dropout = float(settings["scale"]), float(settings["dropout"])
+        trained_in = str(settings["backbone_sha256"])
         bottleneck, width = tensors["resblocks.0.down.weight"].shape
-        if metadata.get("format") != _FORMAT or len(tensors) % 4 or not 0 <= dropout < 1:
-            raise ValueError(f"{len(tensors)} tensors, metadata {metadata}")
+        if len(tensors) % 4 or not 0 <= dropout < 1:
+            raise ValueError(f"{len(tensors)} tensors, settings {settings}")
         count = len(tensors) // 4
         states = [
             {name: tensors[f"resblocks.{i}.{name}"] for name in ("down.weight", "down.bias", "up.weight", "up.bias")}
@@ -189,9 +188,8 @@ def load_adapters(model: nn.Module, path: str | Path, backbone_sha256: str = "")
         shapes = [(bottleneck, width), (bottleneck,), (width, bottleneck), (width,)]
         if any([tuple(tensor.shape) for tensor in state.values()] != shapes for state in states):
             raise ValueError("sizes differ between blocks")
-    except (SafetensorError, KeyError, ValueError, OSError) as error:
+    except (SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
         raise InputError(f"{path}: damaged, or not an adapter file ({error}); train or copy it again") from error
-    trained_in = metadata.get("backbone_sha256", "")
     blocks = _blocks(model)
     shape = (len(blocks), blocks[0].ln_1.weight.shape[0])
     if shape != (count, width) or (trained_in and backbone_sha256 and trained_in != backbone_sha256):

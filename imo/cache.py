@@ -16,10 +16,11 @@ from imo.errors import InputError
 KL_TEMPERATURE = 0.5  # Tip-X: class probabilities are softmax(f W^T / 0.5)
 
 
-def check_matrix(name: str, value: torch.Tensor, columns: int | None = None) -> None:
+def check_matrix(name: str, value: torch.Tensor, columns: int | None = None, dtype: torch.dtype | None = None) -> None:
     """A non-empty floating (rows, columns) matrix without NaN or infinity, or an InputError that names it."""
-    wanted = f"a floating matrix with {columns if columns is not None else 'any number of'} columns"
-    if not torch.is_tensor(value) or value.ndim != 2 or not value.is_floating_point():
+    wanted = f"a {dtype or 'floating'} matrix with {columns if columns is not None else 'any number of'} columns"
+    fits = torch.is_tensor(value) and value.ndim == 2 and value.is_floating_point()
+    if not fits or value.dtype != (dtype or value.dtype):
         got = f"{value.dtype} {tuple(value.shape)}" if torch.is_tensor(value) else type(value).__name__
         raise InputError(f"{name}: expected {wanted}, got {got}")
     if value.numel() == 0 or (columns is not None and value.shape[1] != columns):
@@ -63,28 +64,32 @@ class CacheModel:
 
     def affinity(self, queries: torch.Tensor) -> torch.Tensor:
         """Cosine similarity of each query to each key. (N, d) -> (N, M)."""
-        check_matrix("queries", queries, self.keys.shape[1])
-        return F.normalize(queries.to(self.keys.dtype), dim=-1) @ self.keys.T
+        check_matrix("queries", queries, self.keys.shape[1], self.keys.dtype)
+        return F.normalize(queries, dim=-1) @ self.keys.T
 
     def class_scores(self, affinity: torch.Tensor, beta: float) -> torch.Tensor:
         """`exp(-beta (1 - affinity)) L`. (N, M) -> (N, C)."""
+        self._check_columns("affinity", affinity)
         return self.sum_by_class(torch.exp(-beta * (1 - affinity)))
 
     def sum_by_class(self, values: torch.Tensor) -> torch.Tensor:
         """`values L`, with L the one-hot labels, without the product. (N, M) -> (N, C)."""
-        if values.ndim != 2 or values.shape[1] != len(self.labels):
-            raise InputError(f"values: expected shape (N, {len(self.labels)}), got {tuple(values.shape)}")
+        self._check_columns("values", values)
         if self._per_class is not None:  # even classes: keys of a class side by side, summed as one axis
             ordered = values if self._in_order else values[:, self._order]
             return ordered.reshape(len(values), self.num_classes, self._per_class).sum(-1)
         return values.new_zeros(len(values), self.num_classes).index_add_(1, self.labels, values)
 
+    def _check_columns(self, name: str, value: torch.Tensor) -> None:
+        if value.ndim != 2 or value.shape[1] != len(self.labels):
+            raise InputError(f"{name}: expected shape (N, {len(self.labels)}), got {tuple(value.shape)}")
+
 
 def class_probabilities(features: torch.Tensor, classifier: torch.Tensor) -> torch.Tensor:
     """Tip-X's signature of an image: softmax of its text similarities at temperature 0.5. (N, d), (C, d) -> (N, C)."""
     check_matrix("classifier", classifier)
-    check_matrix("features", features, classifier.shape[1])
-    weights = F.normalize(classifier.to(features.dtype), dim=-1)
+    check_matrix("features", features, classifier.shape[1], classifier.dtype)
+    weights = F.normalize(classifier, dim=-1)
     return torch.softmax(F.normalize(features, dim=-1) @ weights.T / KL_TEMPERATURE, dim=-1)
 
 
@@ -96,10 +101,10 @@ def kl_divergence(query_probs: torch.Tensor, key_probs: torch.Tensor) -> torch.T
     loses nothing to cancellation.
     """
     check_matrix("query_probs", query_probs)
-    check_matrix("key_probs", key_probs, query_probs.shape[1])
+    check_matrix("key_probs", key_probs, query_probs.shape[1], query_probs.dtype)
     tiny = torch.finfo(query_probs.dtype).tiny
     log_query = (query_probs.clamp(min=tiny) * query_probs.shape[1]).log()
-    log_key = (key_probs.to(query_probs.dtype).clamp(min=tiny) * query_probs.shape[1]).log()
+    log_key = (key_probs.clamp(min=tiny) * query_probs.shape[1]).log()
     return (query_probs * log_query).sum(1, keepdim=True) - query_probs @ log_key.T
 
 

@@ -16,6 +16,7 @@ SCHEMA_VERSION = 1
 _KEYS = (
     "trainer", "dataset", "cfg", "backbone", "backbone_sha256", "adapter_sha256", "correction", "shots", "seed",
     "accuracy", "macro_f1", "n_test", "tuned_on", "hyper_parameters", "val_accuracy", "seconds", "images_encoded",
+    "settings",
 )  # fmt: skip
 
 

@@ -82,12 +82,12 @@ def search(
         InputError: shapes, dtypes or labels that do not fit, NaN, no samples.
     """
     check_matrix("queries", queries, cache.keys.shape[1])
-    check_matrix("zero_shot", zero_shot, cache.num_classes)
+    check_matrix("zero_shot", zero_shot, cache.num_classes, queries.dtype)
     check_labels("targets", targets, len(queries), cache.num_classes)
     if len(zero_shot) != len(queries):
         raise InputError(f"zero_shot: expected {len(queries)} rows as in queries, got {len(zero_shot)}")
     if kl_scores is not None:
-        check_matrix("kl_scores", kl_scores, cache.num_classes)
+        check_matrix("kl_scores", kl_scores, cache.num_classes, queries.dtype)
         if len(kl_scores) != len(queries):
             raise InputError(f"kl_scores: expected {len(queries)} rows as in queries, got {len(kl_scores)}")
     if chunk < 1:
@@ -98,9 +98,9 @@ def search(
     for start in progress(range(0, len(queries), chunk)):
         rows = slice(start, start + chunk)
         affinity = cache.affinity(queries[rows])
-        prior = kl_scores[rows].to(zero_shot.dtype) if kl_scores is not None else None
+        prior = kl_scores[rows] if kl_scores is not None else None
         for b, beta in enumerate(grid.betas):
-            scores = cache.class_scores(affinity, beta).to(zero_shot.dtype)
+            scores = cache.class_scores(affinity, beta)
             counter = _AlphaCounter(zero_shot[rows], scores, prior, targets[rows], alphas)
             for g, gamma in enumerate(gammas):
                 correct[:, b, g] += counter.count(gamma)

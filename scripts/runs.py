@@ -91,7 +91,7 @@ def plan(args):
             if args.backbone:
                 options += ["MODEL.BACKBONE.NAME", args.backbone]
             training = [*argv, "--dataset-config-file", str(dataset), "--output-dir", str(base)]
-            runs.append((name, shots, seed, base, [*training, "--no-env-info", *options]))
+            runs.append((name, shots, seed, base, [*training, *options]))
             for target in args.targets:
                 folder = (
                     Path(args.output)
@@ -102,10 +102,25 @@ def plan(args):
                 corrupted = not (ROOT / "configs" / "datasets" / f"{target}.yaml").is_file()
                 target_yaml = dataset if corrupted else yaml_file("datasets", target)
                 testing = [*argv, "--dataset-config-file", str(target_yaml), "--output-dir", str(folder)]
-                testing += ["--eval-only", "--model-dir", str(base), "--no-env-info", *options]
+                testing += ["--eval-only", "--model-dir", str(base), *options]
                 testing += ["DATASET.CORRUPTION", target] if corrupted else []
                 runs.append((name, shots, seed, folder, testing))
     return runs
+
+
+def is_finished(folder, argv):
+    """Whether the run has results. Results of other settings are an error: they are neither used nor overwritten."""
+    import train
+    from imo.errors import InputError
+    from imo.results import read_results
+    from imo.trainers._options import fingerprint
+
+    results = read_results(folder)
+    if results is not None and results["settings"] != fingerprint(train.setup_cfg(train.parser().parse_args(argv))):
+        raise InputError(
+            f"{folder}: finished with other settings or weights; remove it, or set OUTPUT to another folder"
+        )
+    return results is not None
 
 
 def run_one(argv, folder, quiet):
@@ -135,7 +150,7 @@ def main(argv=None):
 
     try:
         runs = plan(args)
-        finished = [run for run in runs if read_results(run[3]) is not None]
+        finished = [run for run in runs if is_finished(*run[3:])]
         if finished:
             print(f"{len(finished)} of {len(runs)} runs are finished already and skipped")
         todo = [run for run in runs if run not in finished]

@@ -1,3 +1,4 @@
+import json
 import math
 
 import pytest
@@ -126,7 +127,7 @@ def test_the_file_of_adapters_says_what_they_belong_to(adapted_clip, tmp_path):
     path = tmp_path / "adapter.safetensors"
     imo.save_adapters(adapted_clip.double(), path, backbone_sha256="abc")
     with safe_open(path, framework="pt") as file:
-        assert file.metadata()["backbone_sha256"] == "abc"
+        assert json.loads(file.metadata()["imo-adapter-1"])["backbone_sha256"] == "abc"
         assert {file.get_tensor(key).dtype for key in file.keys()} == {torch.float32}  # noqa: SIM118 (not a dict)
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
 
@@ -183,7 +184,6 @@ def test_a_pickle_in_place_of_adapters_is_refused_and_not_run(tiny_clip, malicio
     assert not fuse.exists()
 
 
-@pytest.mark.xfail(strict=True, reason="the model is changed before names and shapes of all tensors are checked")
 @pytest.mark.parametrize(
     "old, new",
     [
@@ -203,13 +203,12 @@ def test_a_file_with_other_tensors_is_refused(adapted_clip, tiny_clip, tmp_path,
     refused(tiny_clip, path)
 
 
-@pytest.mark.xfail(strict=True, reason="the error of attach_adapters names no file")
 def test_a_file_with_an_impossible_dropout_is_refused_by_its_path(adapted_clip, tiny_clip, tmp_path):
     path = tmp_path / "adapter.safetensors"
     imo.save_adapters(adapted_clip, path)
     with safe_open(path, framework="pt") as file:
         metadata = file.metadata()
-    save_file(load_file(path), path, metadata={**metadata, "dropout": "1.5"})
+    save_file(load_file(path), path, metadata={"imo-adapter-1": metadata["imo-adapter-1"].replace("0.1", "1.5")})
     refused(tiny_clip, path)
 
 

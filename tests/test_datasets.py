@@ -363,14 +363,12 @@ def test_an_unknown_corruption_is_refused(small, corruption):
         Small(cfg_of(small, CORRUPTION=corruption))
 
 
-@pytest.mark.xfail(strict=True, reason="the folder holds the images of the first call alone")
 def test_other_classes_of_a_corrupted_set_are_made_too(small):
     for which, classnames in (("base", ["class0", "class1"]), ("new", ["class2", "class3"])):
         data = Small(cfg_of(small, CORRUPTION="inverse-1", SUBSAMPLE_CLASSES=which))
         assert [item.classname for item in data.test] == classnames
 
 
-@pytest.mark.xfail(strict=True, reason="the occluded square is as wide as the image and may be higher")
 def test_wide_images_can_be_occluded(tmp_path):
     Image.new("RGB", (100, 30)).save(tmp_path / "wide.png")
     item = Datum(impath=str(tmp_path / "wide.png"), label=0, classname="a")
@@ -378,7 +376,6 @@ def test_wide_images_can_be_occluded(tmp_path):
     assert Image.open(copy.impath).size == (100, 30)
 
 
-@pytest.mark.xfail(strict=True, reason="a.jpg and a.png become one a.png")
 def test_images_that_differ_in_suffix_alone_keep_their_own_copies(tmp_path):
     items = []
     for name, value in (("a.bmp", 0), ("a.png", 255)):

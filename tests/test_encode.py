@@ -45,7 +45,6 @@ def test_images_of_another_shape_are_refused(tiny_clip, shape):
         imo.encode_images(tiny_clip, torch.zeros(shape))
 
 
-@pytest.mark.xfail(strict=True, reason="not checked")
 @pytest.mark.parametrize(
     "bad",
     [torch.zeros(0, 3, 24, 24), torch.zeros(1, 3, 32, 32), torch.full((1, 3, 24, 24), torch.nan), [[0.0]]],
@@ -106,14 +105,11 @@ def test_words_without_meaning_to_the_backbone_are_warned_of(tiny_clip):
         (["cat"], ["a photo."], "templates"),
         (["cat"], ["a {}.", "a photo."], "templates"),
         (["cat"], "", "templates"),
-        pytest.param(
-            ["cat"], "{} or {}", "templates", marks=pytest.mark.xfail(strict=True, reason="IndexError of str.format")
-        ),
+        pytest.param(["cat"], "{} or {}", "templates"),
         pytest.param(
             ["cat " * 90],
             "a {}.",
             "cat cat",
-            marks=pytest.mark.xfail(strict=True, reason="RuntimeError of clip's tokenizer"),
         ),
     ],
 )

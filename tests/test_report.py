@@ -4,11 +4,12 @@ import statistics
 import numpy as np
 import pytest
 
+from imo.errors import InputError
 from imo.report import Cell, comparison
 
 
 def run(trainer, shots, seed, accuracy, dataset="Digits", **more):
-    common = {"backbone": "ViT-B/16", "n_test": 80, "tuned_on": "val (full)"}
+    common = {"cfg": "vit_b16", "backbone": "ViT-B/16", "n_test": 80, "tuned_on": "val (full)"}
     return {
         "trainer": trainer,
         "dataset": dataset,
@@ -128,7 +129,6 @@ def test_one_value_has_an_empty_deviation_in_the_file(tmp_path):
     assert path.read_text(encoding="utf-8").splitlines()[1] == "Digits,TipX,4,1,50.0000,"
 
 
-@pytest.mark.xfail(strict=True, reason="a cell is (dataset, trainer, shots): the later run replaces the earlier")
 @pytest.mark.parametrize("key", ["cfg", "backbone"])
 def test_runs_with_another_setting_do_not_replace_each_other(key):
     runs = [run("TipX", 4, 1, 50.0, **{key: "one"}), run("TipX", 4, 1, 70.0, **{key: "two"})]
@@ -136,12 +136,11 @@ def test_runs_with_another_setting_do_not_replace_each_other(key):
     assert sorted(shown) == [50.0, 70.0]
 
 
-@pytest.mark.xfail(strict=True, reason="max() of nothing")
-def test_a_report_of_no_runs_is_a_caption():
-    assert "nothing" in comparison([]).text()
+def test_a_report_of_no_runs_is_refused():
+    with pytest.raises(InputError, match="no finished runs"):
+        comparison([])
 
 
-@pytest.mark.xfail(strict=True, reason="n is shown for positive shots alone")
 def test_missing_seeds_are_shown_also_for_all_data():
     runs = [run("TipX", -1, 0, 60.0), run("TipX", -1, 1, 61.0), run("TipAdapter", -1, 0, 50.0)]
     assert lines(comparison(runs).text())["TipAdapter"] == ["50.0 (n=1)"]

@@ -25,6 +25,7 @@ RESULTS = {
     "val_accuracy": 72.0,
     "seconds": {"search": 0.25},
     "images_encoded": {"original": 10},
+    "settings": "0123456789abcdef",
 }
 
 

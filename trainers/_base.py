@@ -20,7 +20,7 @@ from imo.encode import text_classifier
 from imo.errors import InputError
 from imo.files import file_sha256
 from imo.results import read_results, write_results
-from imo.trainers._options import CORRECTIONS, PHI_RANGES
+from imo.trainers._options import CORRECTIONS, PHI_RANGES, fingerprint
 from imo.trainers._views import ViewEncoder
 
 DEFAULT_TEMPLATE = "a photo of a {}."
@@ -137,6 +137,7 @@ class ClipTrainer(TrainerX):
             "val_accuracy": None,
             "seconds": {stage: round(seconds, 3) for stage, seconds in self.seconds.items()},
             "images_encoded": {},
+            "settings": fingerprint(cfg),
             **more,
         }
         path = write_results(self.output_dir, results)

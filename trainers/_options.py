@@ -1,9 +1,15 @@
 """Options that several trainers read."""
 
+import hashlib
+import os
+
 from yacs.config import CfgNode
+
+from imo.files import file_sha256
 
 CORRECTIONS = ("none", "adapter")
 PHI_RANGES = ("paper", "inductive")
+_WITHOUT_EFFECT = ("OUTPUT_DIR", "RESUME", "VERBOSE", "DATASET.ROOT", "DATALOADER.NUM_WORKERS", "IMO.STORE")
 
 
 def extend_cfg(cfg):
@@ -19,3 +25,19 @@ def extend_cfg(cfg):
     cfg.IMO.PASSES = 10
     # Tip-X rescales KL by ranges taken from the test matrix itself ("paper") or from validation ("inductive").
     cfg.IMO.PHI = "paper"
+
+
+def fingerprint(cfg):
+    """Short hash of all options that results depend on, and of the weights that they name as files."""
+    cfg = cfg.clone()
+    cfg.defrost()
+    cfg.merge_from_list([part for key in _WITHOUT_EFFECT for part in (key, type(_get(cfg, key))())])
+    files = [path for path in (cfg.MODEL.BACKBONE.NAME, cfg.IMO.ADAPTER) if os.path.isfile(path)]
+    text = cfg.dump() + "".join(file_sha256(path) for path in files)
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def _get(cfg, key):
+    for part in key.split("."):
+        cfg = cfg[part]
+    return cfg

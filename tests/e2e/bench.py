@@ -105,7 +105,7 @@ class Bench:
     def argv(self, trainer, *options, output=None, dataset="digits", shots=4, seed=1, flags=()):
         """train.py's arguments; options are KEY VALUE pairs, flags go before them."""
         output = output or self.folder / trainer / f"tiny_{shots}shots" / f"seed{seed}"
-        argv = ["--root", self.data, "--trainer", trainer, "--output-dir", output, "--no-env-info", *flags]
+        argv = ["--root", self.data, "--trainer", trainer, "--output-dir", output, *flags]
         argv += ["--seed", seed] if seed is not None else []
         argv += ["--config-file", ROOT / f"configs/trainers/{trainer}/glyph.yaml"]
         argv += ["--dataset-config-file", ROOT / f"configs/datasets/{dataset}.yaml"]
