@@ -72,6 +72,14 @@ class ClipTrainer(TrainerX):
             load_adapters(self.clip_model, path, self.backbone_sha256)
             self.adapter_sha256 = file_sha256(path)
 
+    def train(self):
+        if self.needs_shots and getattr(self.dm.dataset, "test_only", False):
+            raise InputError(
+                f"DATASET.NAME: {self.cfg.DATASET.NAME} has no training images; build on another dataset and test on "
+                f"this one with --eval-only --model-dir, as scripts/shift.sh does"
+            )
+        super().train()
+
     @contextlib.contextmanager
     def stage(self, name):
         """Adds the seconds spent in the block to `seconds[name]` of the results."""
@@ -215,6 +223,9 @@ class TrainingFreeTrainer(ClipTrainer):
         self.fit()
         for name, words in self.belongings().items():
             setattr(self.state, name, digest(words))
+        class_ids = getattr(self.dm.dataset, "class_ids", None)
+        if class_ids is not None:
+            self.state.class_ids = torch.tensor(class_ids)
 
     def after_epoch(self):
         # val_result is always a number: upstream's load_model formats it.
@@ -249,6 +260,7 @@ class TrainingFreeTrainer(ClipTrainer):
             super().load_model(directory, epoch)
         except (RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as error:
             raise InputError(f"--model-dir: damaged checkpoint in {directory} ({error}); train again") from error
+        self.match_classes(directory)
         for name, words in self.belongings().items():
             if not torch.equal(getattr(self.state, name, torch.tensor([])), digest(words)):
                 what = "other classes" if name == "classes" else "another trainer, backbone or adapter"
@@ -258,6 +270,30 @@ class TrainingFreeTrainer(ClipTrainer):
                 )
         source = read_results(directory) or {}
         self.trained_on, self.tuned_on = source.get("dataset"), source.get("tuned_on")
+
+    def match_classes(self, directory):
+        """Bring a loaded state to the dataset's classes where both number them (ImageNet and its variants)."""
+        class_ids = getattr(self.dm.dataset, "class_ids", None)
+        if class_ids is None or not hasattr(self.state, "class_ids"):
+            return
+        source = {number: label for label, number in enumerate(self.state.class_ids.tolist())}
+        strangers = [self.dm.dataset.classnames[i] for i, number in enumerate(class_ids) if number not in source]
+        if strangers:
+            raise InputError(
+                f"--model-dir: {directory} lacks {len(strangers)} classes of {self.cfg.DATASET.NAME} "
+                f"({strangers[0]} ...); give a state that has all"
+            )
+        source_classes = [source[number] for number in class_ids]
+        if source_classes != list(range(len(source))):
+            self.restrict(torch.tensor(source_classes))
+        self.state.class_ids = torch.tensor(class_ids)
+        self.state.classes = digest(self.belongings()["classes"])
+
+    def restrict(self, source_classes):
+        """Keep what the state has of these of its classes, (C,) int64, numbered by their place; where a method can."""
+        raise InputError(
+            f"--model-dir: a state of {self.cfg.TRAINER.NAME} cannot be restricted to a part of its classes"
+        )
 
     @torch.no_grad()
     def test(self, split=None):

@@ -45,6 +45,12 @@ class TipAdapter(TrainingFreeTrainer):
         scores = cache.class_scores(cache.affinity(self.features(split, self.corrected)), settings["beta"])
         return self.zero_shot_logits(split) + settings["alpha"] * scores
 
+    def restrict(self, source_classes):
+        """Returns the positions of the keys that stay."""
+        kept, labels = (self.state.labels[:, None] == source_classes).nonzero(as_tuple=True)
+        self.state.keys, self.state.labels = self.state.keys[kept], labels
+        return kept
+
     def cache(self):
         """The cache model over the kept keys."""
         return CacheModel(self.state.keys, self.state.labels, self.num_classes)

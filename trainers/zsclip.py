@@ -19,5 +19,8 @@ class ZeroshotCLIP(TrainingFreeTrainer):
     def fit(self):
         pass
 
+    def restrict(self, source_classes):
+        """There is nothing to restrict."""
+
     def logits(self, split):
         return self.zero_shot_logits(split)
