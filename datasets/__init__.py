@@ -10,11 +10,13 @@ from imo.workbench import ensure_dassl
 
 ensure_dassl()
 
-plugins(sys.modules[__name__])
+_MODULES = plugins(sys.modules[__name__])
 
 
 def extend_cfg(cfg):
-    """Add the options that datasets read to Dassl's defaults."""
+    """Add the options that datasets read to Dassl's defaults: the shared ones, then those of a dataset's own."""
     from imo.datasets import _options
 
-    _options.extend_cfg(cfg)
+    for module in (_options, *_MODULES):
+        if hasattr(module, "extend_cfg"):
+            module.extend_cfg(cfg)

@@ -27,7 +27,8 @@ class Glyphs(SplitDataset):
         if os.path.isdir(self.dataset_dir):
             return
         try:
-            from imo.datasets._glyphs import DIGITS, draw_pictures, mask_bank
+            from imo.datasets._glyph_masks import DIGITS, mask_bank
+            from imo.datasets._glyph_pictures import draw_pictures
 
             bank = mask_bank()
         except ImportError as error:

@@ -49,6 +49,8 @@ def open_image(path: str | Path) -> Image.Image:
     """
     try:
         with Image.open(path) as image:
+            if image.mode.startswith("I"):  # 16 bits a pixel, which Pillow would clip to white
+                return image.point(lambda value: value / 256).convert("RGB")
             return image.convert("RGB")
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         raise InputError(f"{path}: image cannot be read ({error}); restore the file") from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import statistics
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,6 +85,22 @@ class Comparison:
                     std = "" if cell.std is None else f"{cell.std:.4f}"
                     writer.writerow([dataset, label, shots, len(cell.values), f"{cell.mean:.4f}", std])
         return path
+
+
+def averages(results: Iterable[Run], datasets: Collection[str], name: str) -> list[Run]:
+    """For each method, shots and seed one run called `name`: the mean accuracy over datasets; all must be there."""
+    cells: dict[tuple[str, int, int], dict[str, Run]] = {}
+    for run in results:
+        if run["dataset"] in datasets:
+            cells.setdefault((run["trainer"], run["shots"], run["seed"]), {})[run["dataset"]] = run
+    found: list[Run] = []
+    for by_dataset in cells.values():
+        if len(by_dataset) == len(datasets):
+            first = next(iter(by_dataset.values()))
+            mean = statistics.fmean(run["accuracy"] for run in by_dataset.values())
+            plain = {key: value for key, value in first.items() if key != "overlap"}
+            found.append({**plain, "dataset": name, "accuracy": mean, "n_test": None})
+    return found
 
 
 def comparison(results: Iterable[Run]) -> Comparison:

@@ -27,7 +27,11 @@ def parse(argv=None):
     p.add_argument("--output", required=True)
     p.add_argument("--adapter", default="")
     p.add_argument("--backbone", default="")
-    p.add_argument("--targets", nargs="*", default=[], help="datasets or corruptions to test the trained state on")
+    p.add_argument(
+        "--targets",
+        nargs="*",
+        help="datasets or corruptions to test the trained state on; if none is named, the dataset's DATASET.SHIFTS",
+    )
     p.add_argument("--quiet", action="store_true", help="runs' logs go to their log.txt alone")
     return p.parse_args(argv)
 
@@ -56,11 +60,17 @@ def yaml_file(kind, name):
     return path
 
 
-def default_cfg(dataset_yaml):
-    """The trainer config that a dataset names as its own."""
-    import yaml
+def dataset_options(dataset_yaml):
+    """The node DATASET of a dataset's config, over the defaults."""
+    from dassl.config import get_cfg_default
 
-    return yaml.safe_load(dataset_yaml.read_text())["DATASET"].get("CFG", "vit_b16")
+    import train
+    from imo import datasets
+
+    cfg = get_cfg_default()
+    datasets.extend_cfg(cfg)
+    train.merge(str(dataset_yaml), cfg.merge_from_file, str(dataset_yaml))
+    return cfg.DATASET
 
 
 def plan(args):
@@ -70,7 +80,9 @@ def plan(args):
     from imo.errors import InputError
 
     dataset = yaml_file("datasets", args.dataset)
-    cfg = args.cfg or default_cfg(dataset)
+    options_of = dataset_options(dataset)
+    cfg = args.cfg or options_of.CFG
+    targets = options_of.SHIFTS if args.targets == [] else args.targets or []
     seeds = [number("SEEDS", seed, 0) for seed in args.seeds]
     runs = []
     for name in args.trainers:
@@ -92,7 +104,7 @@ def plan(args):
                 options += ["MODEL.BACKBONE.NAME", args.backbone]
             training = [*argv, "--dataset-config-file", str(dataset), "--output-dir", str(base)]
             runs.append((name, shots, seed, base, [*training, *options]))
-            for target in args.targets:
+            for target in targets:
                 folder = (
                     Path(args.output)
                     / "shift"
@@ -130,7 +142,7 @@ def run_one(argv, folder, quiet):
     (folder / "log.txt").unlink(missing_ok=True)  # a half-done run's: the log of this one takes its name
     screen, errors = sys.stdout, sys.stderr
     # A duplicate: upstream's logger closes the stream it was given.
-    sys.stdout = os.fdopen(os.open(os.devnull, os.O_WRONLY) if quiet else os.dup(1), "w")
+    sys.stdout = os.fdopen(os.open(os.devnull, os.O_WRONLY) if quiet else os.dup(1), "w", buffering=1)
     sys.stderr = io.StringIO() if quiet else errors
     try:
         train.run(train.parser().parse_args(argv))
@@ -145,7 +157,7 @@ def main(argv=None):
 
     import train
     from imo.errors import InputError
-    from imo.report import comparison
+    from imo.report import averages, comparison
     from imo.results import read_results
 
     try:
@@ -161,14 +173,17 @@ def main(argv=None):
                 print(f"\n=== {name}, {shots} shots, seed {seed}: {folder}", flush=True)
             run_one(command, folder, args.quiet)
         results = [read_results(run[3]) for run in runs]
+        shifted = {run["dataset"] for run in results} - {results[0]["dataset"]}
+        if args.targets is not None and len(shifted) > 1:
+            results += averages(results, shifted, "average of targets")
     except (InputError, OSError) as error:
         print(f"error: {train.explain(error)}", file=sys.stderr)
         return 2
     with contextlib.suppress(BrokenPipeError):
         table = comparison(results)
         print("\n" + table.text())
-        if len(args.trainers) > 1 or args.targets:
-            stem = Path(args.output) / ("shift" if args.targets else "") / args.dataset / "compare"
+        if len(args.trainers) > 1 or args.targets is not None:
+            stem = Path(args.output) / ("" if args.targets is None else "shift") / args.dataset / "compare"
             print(f"\nWritten to {table.write(stem)}")
     return 0
 

@@ -10,7 +10,7 @@ from dassl.config import get_cfg_default
 from PIL import Image
 
 from imo import datasets
-from imo.datasets import _glyphs, glyphs
+from imo.datasets import _glyph_masks, _glyph_pictures, glyphs
 
 MISSING = [package for package in ("matplotlib", "skimage", "scipy") if find_spec(package) is None]
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"glyphs are drawn with {', '.join(MISSING)}")
@@ -25,12 +25,12 @@ LOOK_ALIKES = {  # in the scripts at hand, after Unicode's confusables.txt
 
 @pytest.fixture(scope="module")
 def bank():
-    return _glyphs.mask_bank()
+    return _glyph_masks.mask_bank()
 
 
 def draw(bank, count=64, seed=0, **options):
     indices = torch.arange(count) * len(bank.masks) // count
-    return indices, _glyphs.draw_pictures(bank, indices, torch.Generator().manual_seed(seed), **options)
+    return indices, _glyph_pictures.draw_pictures(bank, indices, torch.Generator().manual_seed(seed), **options)
 
 
 def test_masks_show_ink_on_paper(bank):
@@ -91,15 +91,15 @@ def test_the_generator_decides_the_pictures_alone(bank):
 
 
 def test_masks_are_drawn_the_same_each_time(bank, monkeypatch):
-    monkeypatch.setattr(_glyphs, "_CHARACTERS", "ab")
-    few = _glyphs.mask_bank.__wrapped__()
+    monkeypatch.setattr(_glyph_masks, "_CHARACTERS", "ab")
+    few = _glyph_masks.mask_bank.__wrapped__()
     assert list(few.classnames) == [*bank.classnames[:10], "latin small letter a", "latin small letter b"]
     assert torch.equal(few.masks[few.labels < 10], bank.masks[bank.labels < 10])
 
 
 def test_captions_without_attribute_words_name_the_class_alone(bank):
     _, pictures = draw(bank, count=500, attribute_words=0)
-    templates = (*_glyphs.NEUTRAL_TEMPLATES, _glyphs.PEN_TEMPLATE, _glyphs.PRINT_TEMPLATE)
+    templates = (*_glyph_pictures.NEUTRAL_TEMPLATES, _glyph_pictures.PEN_TEMPLATE, _glyph_pictures.PRINT_TEMPLATE)
     for label, caption in zip(pictures.labels.tolist(), pictures.captions):
         assert caption in {template.format(bank.classnames[label]) for template in templates}
 
@@ -107,7 +107,7 @@ def test_captions_without_attribute_words_name_the_class_alone(bank):
 def test_without_attribute_words_no_caption_tells_the_style(bank):
     """Of pen drawings, about 200 are called handwritten and 200 printed."""
     pen = torch.tensor([i for i, family in enumerate(bank.families) if family == "pen"])[:1600]
-    captions = _glyphs.draw_pictures(bank, pen, torch.Generator().manual_seed(0), attribute_words=0).captions
+    captions = _glyph_pictures.draw_pictures(bank, pen, torch.Generator().manual_seed(0), attribute_words=0).captions
     styles = Counter(word for caption in captions for word in ("handwritten", "printed") if word in caption.split())
     assert sum(styles.values()) > 200
     assert 0.35 < styles["printed"] / sum(styles.values()) < 0.65
@@ -119,7 +119,7 @@ def test_captions_with_all_attribute_words_name_two_colours_and_the_font(bank):
         before, after = caption.rstrip(".").split(bank.classnames[label])
         ink = before.split()[-1]
         paper = after.split(" on ")[1].split()[0]
-        assert {ink, paper} <= set(_glyphs.COLOURS)
+        assert {ink, paper} <= set(_glyph_pictures.COLOURS)
         assert ink != paper
         assert f"in {bank.families[index]}" in after
         assert ("printed" if bank.families[index] == "pen" else "handwritten") not in before

@@ -1,29 +1,20 @@
-"""What every trainer here shares: the backbone, features, and results; and the life of a training-free trainer."""
+"""What every trainer here shares: the backbone with its correction, checkpoints, and results."""
 
 import contextlib
-import datetime
-import hashlib
 import os
 import pickle
 import re
 import time
-import warnings
 
-import torch
 from dassl.engine import TrainerX
-from torch import nn
 
 from imo.adapter import load_adapters
 from imo.assets import shipped_adapter
-from imo.backbone import load_clip, locate, unknown_words
-from imo.encode import text_classifier
+from imo.backbone import load_clip, locate
 from imo.errors import InputError
 from imo.files import file_sha256
-from imo.results import read_results, write_results
+from imo.results import write_results
 from imo.trainers._options import CORRECTIONS, PHI_RANGES, fingerprint
-from imo.trainers._views import ViewEncoder
-
-DEFAULT_TEMPLATE = "a photo of a {}."
 
 
 class ClipTrainer(TrainerX):
@@ -71,6 +62,14 @@ class ClipTrainer(TrainerX):
             print(f"Loading adapters from {path}")
             load_adapters(self.clip_model, path, self.backbone_sha256)
             self.adapter_sha256 = file_sha256(path)
+
+    def train(self):
+        if self.needs_shots and getattr(self.dm.dataset, "test_only", False):
+            raise InputError(
+                f"DATASET.NAME: {self.cfg.DATASET.NAME} has no training images; build on another dataset and test on "
+                f"this one with --eval-only --model-dir, as scripts/shift.sh does"
+            )
+        super().train()
 
     @contextlib.contextmanager
     def stage(self, name):
@@ -142,182 +141,3 @@ class ClipTrainer(TrainerX):
         }
         path = write_results(self.output_dir, results)
         print(f"Results saved to {path}")
-
-
-class TrainingFreeTrainer(ClipTrainer):
-    """Encodes once, fits in closed form or by search, and lives Dassl's life: train, checkpoint, test, load.
-
-    A method gives `fit()`, which fills `self.state`, and `logits(split)`.
-    """
-
-    def build_model(self):
-        self.seconds = {}
-        with self.stage("load"):
-            self.load_backbone()
-            dataset = self.dm.dataset
-            self.templates = getattr(dataset, "templates", [DEFAULT_TEMPLATE])
-            prompts = [t.format(c.replace("_", " ")) for c in dataset.classnames for t in self.templates]
-            print(f"Prompts: {prompts[:3]}{' ...' if len(prompts) > 3 else ''} ({len(prompts)} in all)")
-            self.unknown_words = unknown_words(self.clip_model, prompts)
-            if self.unknown_words:
-                words = ", ".join(self.unknown_words)
-                print(f"Warning: words that mean nothing to backbone '{self.cfg.MODEL.BACKBONE.NAME}': {words}")
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # said above
-                self.classifier = text_classifier(self.clip_model, dataset.classnames, self.templates).cpu()
-            if not torch.isfinite(self.classifier).all():
-                raise InputError(
-                    f"MODEL.BACKBONE.NAME: text features of '{self.cfg.MODEL.BACKBONE.NAME}' hold NaN or infinity; "
-                    f"restore its weights"
-                )
-            self.logit_scale = float(self.clip_model.logit_scale.exp())
-        self.views = ViewEncoder(self.cfg, self.clip_model, self.backbone_sha256, self.adapter_sha256)
-        self.state = State()
-        self.val_accuracy = None
-        self.report = {}  # what a method adds to results.json
-        self.trained_on = self.cfg.DATASET.NAME
-        self.tuned_on = getattr(dataset, "tuned_on", "val")
-        self._features = {}
-        self.register_model("cache", self.state)
-
-    # What a method is written with.
-
-    def items(self, split):
-        """The Datum list of "val" or "test"."""
-        items = {"val": self.dm.dataset.val, "test": self.dm.dataset.test}[split]
-        if not items:
-            raise InputError(
-                f"DATASET.NAME: {self.cfg.DATASET.NAME} has no {split} images, which {self.cfg.TRAINER.NAME} needs"
-            )
-        return items
-
-    def targets(self, split):
-        """(N,) int64."""
-        return torch.tensor([item.label for item in self.items(split)])
-
-    def features(self, split, corrected=False):
-        """(N, d) features of "val" or "test", each computed once."""
-        if (split, corrected) not in self._features:
-            with self.stage("encode"):
-                self._features[split, corrected] = self.views.test_features(
-                    self.items(split), corrected, f"{split} set"
-                )
-        return self._features[split, corrected]
-
-    def support_features(self, corrected=False):
-        """(M, d) features of the support set, mean over augmented views."""
-        with self.stage("encode"):
-            return self.views.support_features(self.dm.dataset.train_x, corrected)
-
-    def support_labels(self):
-        """(M,) int64."""
-        return torch.tensor([item.label for item in self.dm.dataset.train_x])
-
-    def zero_shot_logits(self, split):
-        """`100 f W^T` on the original features, whatever the correction. (N, C)."""
-        return self.logit_scale * nn.functional.normalize(self.features(split), dim=-1) @ self.classifier.T
-
-    def fit(self):
-        """Fill `self.state` from support and validation data; set `val_accuracy`."""
-        raise NotImplementedError
-
-    def logits(self, split):
-        """(N, C) logits of a split."""
-        raise NotImplementedError
-
-    # Dassl's life.
-
-    def before_train(self):
-        self.time_start = time.time()
-
-    def run_epoch(self):
-        if self.cfg.OPTIM.MAX_EPOCH != 1:
-            raise InputError(f"OPTIM.MAX_EPOCH: {self.cfg.TRAINER.NAME} is training-free, expected 1")
-        self.fit()
-        for name, words in self.belongings().items():
-            setattr(self.state, name, digest(words))
-
-    def after_epoch(self):
-        # val_result is always a number: upstream's load_model formats it.
-        self.save_model(self.epoch, self.output_dir, is_best=True, val_result=self.val_accuracy or 0.0)
-
-    def belongings(self):
-        """What a state belongs to, by the name under which it keeps a digest of it."""
-        return {
-            "classes": self.dm.dataset.classnames,
-            "method": [self.cfg.TRAINER.NAME, self.backbone_sha256, self.adapter_sha256 or ""],
-        }
-
-    def after_train(self):
-        print("Finish training")
-        if not self.cfg.TEST.NO_TEST:
-            self.test()
-        print(f"Elapsed: {datetime.timedelta(seconds=round(time.time() - self.time_start))}")
-
-    def load_model(self, directory, epoch=None):
-        super().load_model(directory, epoch)
-        if not directory:
-            return
-        for name, words in self.belongings().items():
-            if not torch.equal(getattr(self.state, name, torch.tensor([])), digest(words)):
-                what = "other classes" if name == "classes" else "another trainer, backbone or adapter"
-                raise InputError(
-                    f"--model-dir: {directory} holds the state of {what}; give a folder of {self.cfg.TRAINER.NAME} on "
-                    f"the classes of {self.cfg.DATASET.NAME}"
-                )
-        source = read_results(directory) or {}
-        self.trained_on, self.tuned_on = source.get("dataset"), source.get("tuned_on")
-
-    @torch.no_grad()
-    def test(self, split=None):
-        split = split or self.cfg.TEST.SPLIT
-        print(f"Evaluate on the *{split}* set")
-        logits = self.logits(split)
-        with self.stage("test"):
-            self.evaluator.reset()
-            self.evaluator.process(logits, self.targets(split))
-            results = self.evaluator.evaluate()
-        if split == "test":
-            self.write_results(
-                results,
-                tuned_on=self.tuned_on if self.state.settings() else None,
-                hyper_parameters=self.state.settings(),
-                val_accuracy=self.val_accuracy,
-                images_encoded=self.views.encoded,
-                trained_on=self.trained_on,
-                unknown_prompt_words=self.unknown_words,
-                **self.report,
-            )
-        return results["accuracy"]
-
-
-class State(nn.Module):
-    """Tensors that a training-free method keeps, set as attributes; saved and loaded by Dassl's checkpoint calls.
-
-    A 0-dimensional tensor is a hyper-parameter.
-    """
-
-    def __setattr__(self, name, value):
-        if torch.is_tensor(value) and name not in self._buffers:
-            self.register_buffer(name, value)
-        else:
-            super().__setattr__(name, value)
-
-    def set(self, **numbers):
-        """Keep numbers as hyper-parameters."""
-        for name, value in numbers.items():
-            setattr(self, name, torch.tensor(float(value), dtype=torch.float64))
-
-    def settings(self):
-        """Hyper-parameters by name."""
-        return {name: float(value) for name, value in self.named_buffers() if value.ndim == 0}
-
-    def load_state_dict(self, state_dict, strict=True):
-        """Takes whatever was saved: a cache has as many keys as its support set had images."""
-        for name, value in state_dict.items():
-            setattr(self, name, value)
-
-
-def digest(words):
-    """A tensor that tells one list of words from another."""
-    return torch.tensor(list(hashlib.blake2b("\n".join(words).encode(), digest_size=16).digest()))

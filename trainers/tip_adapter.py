@@ -8,7 +8,7 @@ from tqdm import tqdm
 from imo.cache import CacheModel
 from imo.overlap import overlap
 from imo.search import PAPER_GRID, search
-from imo.trainers._base import TrainingFreeTrainer
+from imo.trainers._training_free import TrainingFreeTrainer
 
 
 @TRAINER_REGISTRY.register()
@@ -51,6 +51,12 @@ class TipAdapter(TrainingFreeTrainer):
         cache = self.cache()
         scores = cache.class_scores(cache.affinity(self.features(split, self.corrected)), settings["beta"])
         return self.zero_shot_logits(split) + settings["alpha"] * scores
+
+    def restrict(self, source_classes):
+        """Returns the positions of the keys that stay."""
+        kept, labels = (self.state.labels[:, None] == source_classes).nonzero(as_tuple=True)
+        self.state.keys, self.state.labels = self.state.keys[kept], labels
+        return kept
 
     def cache(self):
         """The cache model over the kept keys."""

@@ -25,6 +25,12 @@ class TipX(TipAdapter):
     def logits(self, split):
         return super().logits(split) + self.state.settings()["gamma"] * self.kl_scores(split)
 
+    def restrict(self, source_classes):
+        """KL is taken between distributions over the classes that stay: a softmax restricted and summed to one again is
+        the softmax over them."""
+        probabilities = self.state.probabilities[super().restrict(source_classes)][:, source_classes]
+        self.state.probabilities = probabilities / probabilities.sum(1, keepdim=True)
+
     def kl_scores(self, split, fit=False):
         cache = self.cache()
         kl = kl_divergence(class_probabilities(self.features(split), self.classifier), self.state.probabilities)

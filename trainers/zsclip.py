@@ -2,7 +2,7 @@
 
 from dassl.engine import TRAINER_REGISTRY
 
-from imo.trainers._base import TrainingFreeTrainer
+from imo.trainers._training_free import TrainingFreeTrainer
 
 
 @TRAINER_REGISTRY.register()
@@ -18,6 +18,9 @@ class ZeroshotCLIP(TrainingFreeTrainer):
 
     def fit(self):
         pass
+
+    def restrict(self, source_classes):
+        """There is nothing to restrict."""
 
     def logits(self, split):
         return self.zero_shot_logits(split)

@@ -8,7 +8,7 @@ from imo.errors import InputError
 from imo.files import file_sha256
 
 _FOLDER = Path(__file__).parent
-_BACKBONES = {"glyph": ("glyph.safetensors", "a5b9eb3255c493f501b4f7e6a722f164f6af6c5bf890394622218f47afe22166")}
+_BACKBONES = {"glyph": ("glyph.safetensors", "b89858eaee655f5a6ea6be239d83d336a3afe96754b01d1c2fbd7b665785b2aa")}
 _ADAPTERS = {"glyph": ("glyph_adapter.safetensors", "?")}
 
 

@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 
 import imo
 import train
-from imo.trainers._base import TrainingFreeTrainer
+from imo.trainers._training_free import TrainingFreeTrainer
 from imo.trainers._views import seeded
 
 CACHE_TRAINERS = ("TipAdapter", "TipX", "TipAdapterPP", "TipXPP")

@@ -1,0 +1,106 @@
+"""Open Images: the generic labelled set that the IMO authors train adapters on."""
+
+import csv
+import glob
+import os
+import random
+from collections import defaultdict
+
+from dassl.data.datasets import DATASET_REGISTRY
+
+from imo.datasets._base import SplitDataset
+from imo.datasets._splits import Item, Split, stratified
+from imo.errors import InputError
+from imo.files import atomic_path
+
+SITE = "https://storage.googleapis.com/openimages/web/download.html"
+PARTS = {"train": "train", "validation": "val", "val": "val", "test": "test"}  # what stands in the column type
+COUNTS = {"train": 200, "validation": 10, "test": 10}  # images of each class sampled from the official labels
+
+
+@DATASET_REGISTRY.register()
+class OpenImages(SplitDataset):
+    """Kuznetsova et al., "The Open Images dataset V4", IJCV 2020, https://arxiv.org/abs/1811.00982.
+
+    Read from the authors' oi_data.csv with columns ImageID, DisplayName and type (train, validation or test), classes
+    in order of appearance. For want of test images the validation images are tested on; for want of both, a tenth of
+    the training images is set apart. Without oi_data.csv, 200 training images of each class are sampled by the run's
+    seed from the official files of human-verified labels, and written down as oi_data-seed_<S>.csv.
+    """
+
+    dataset_dir = "open_images_v4"
+    image_dir = "images_classes"
+    sources = {
+        "images_classes/": f"{SITE} (<ImageID>.jpg; its downloader.py takes oi_images-seed_<S>.txt)",
+        "oi_data.csv": f"the IMO authors, or sampled from the human-verified labels and class descriptions of {SITE}",
+    }
+
+    def prepare(self):
+        """Sample from the official labels, once a seed, and list the images to download."""
+        files = {part: self.official(f"{part}-annotations-human-imagelabels") for part in COUNTS}
+        descriptions = self.official("class-descriptions")
+        if os.path.exists(self.table()) or not files["train"] or not descriptions:
+            return
+        try:
+            with open(descriptions, encoding="utf-8", newline="") as file:
+                names = dict(row[:2] for row in csv.reader(file) if len(row) > 1)
+            rows = sample({part: path for part, path in files.items() if path}, names, random.Random(self.seed))
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(
+                f"{self.dataset_dir}: broken label files ({type(error).__name__}: {error}); expected columns ImageID, "
+                f"LabelName and Confidence, and descriptions <label>,<name>; get them again from {SITE}"
+            ) from error
+        for name, lines in (
+            (f"oi_images-seed_{self.seed}.txt", [f"{part}/{image}" for image, _, part in rows]),
+            (f"oi_data-seed_{self.seed}.csv", [("ImageID", "DisplayName", "type"), *rows]),
+        ):
+            with atomic_path(os.path.join(self.dataset_dir, name)) as path, path.open("w", encoding="utf-8") as file:
+                if name.endswith(".csv"):
+                    csv.writer(file, lineterminator="\n").writerows(lines)
+                else:
+                    file.write("\n".join(lines) + "\n")
+
+    def official(self, name):
+        """The path of an official file, of whatever release, or None."""
+        return next(iter(sorted(glob.glob(os.path.join(glob.escape(self.dataset_dir), f"*{name}*.csv")))), None)
+
+    def table(self):
+        """The path of the CSV file in use."""
+        own = os.path.join(self.dataset_dir, "oi_data.csv")
+        sampled = os.path.join(self.dataset_dir, f"oi_data-seed_{self.seed}.csv")
+        return own if os.path.exists(own) or not os.path.exists(sampled) else sampled
+
+    def fallback(self):
+        rows = self.csv(self.table(), ("ImageID", "DisplayName", "type"))
+        labels = {name: label for label, name in enumerate(dict.fromkeys(row["DisplayName"] for row in rows))}
+        split = Split([], [], [])
+        for row in rows:
+            item = Item(f"{row['ImageID']}.jpg", labels[row["DisplayName"]], row["DisplayName"])
+            getattr(split, PARTS[row["type"]]).append(item)
+        if not split.val and not split.test:
+            return stratified(split.train, train=0.9, val=0.05)
+        return split._replace(test=split.test or split.val)
+
+
+def sample(files, names, generator):
+    """[(image, class name, part)]: COUNTS images of each class that has training images, each image once.
+
+    files: {part: path} of the official files of labels.
+    names: {label: class name}.
+    """
+    rows, taken = [], set()
+    classes = list(dict.fromkeys(names.values()))
+    for part, path in files.items():
+        known = defaultdict(list)
+        with open(path, encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file):
+                if float(row["Confidence"]) == 1 and row["LabelName"] in names:  # 0 says that it is not in the image
+                    known[names[row["LabelName"]]].append(row["ImageID"])
+        if not rows:
+            classes = [name for name in classes if name in known]
+        for name in classes:
+            free = sorted(set(known[name]) - taken)
+            chosen = generator.sample(free, min(len(free), COUNTS[part]))
+            taken.update(chosen)
+            rows += [(image, name, part) for image in chosen]
+    return rows
