@@ -8,8 +8,8 @@ from imo.errors import InputError
 from imo.files import file_sha256
 
 _FOLDER = Path(__file__).parent
-_BACKBONES = {"glyph": ("glyph.safetensors", "b89858eaee655f5a6ea6be239d83d336a3afe96754b01d1c2fbd7b665785b2aa")}
-_ADAPTERS = {"glyph": ("glyph_adapter.safetensors", "?")}
+_BACKBONES = {"glyph": ("glyph.safetensors", "0606f415d75dfb2c82d0153053d401fb921959443de2eddf20228df1ed9fbb5f")}
+_ADAPTERS = {"glyph": ("glyph_adapter.safetensors", "3849709266a9d6002f8a69b24d096cb2c328aaf09ea971c3e71ffeb6a2fb73f3")}
 
 
 def _checked(file_name: str, sha256: str) -> Path:
