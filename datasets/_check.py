@@ -10,6 +10,7 @@ from dassl.data.datasets import DATASET_REGISTRY
 
 from imo import datasets
 from imo.datasets._annotations import mirrored
+from imo.datasets._base import SplitDataset
 from imo.errors import InputError
 
 CONFIGS = Path(datasets.__file__).parent.parent / "configs" / "datasets"  # there in a checkout
@@ -17,7 +18,13 @@ CONFIGS = Path(datasets.__file__).parent.parent / "configs" / "datasets"  # ther
 
 def published():
     """Names of the datasets that have to be got from somewhere; the others are made on first use, or one's own."""
-    return [name for name in DATASET_REGISTRY.registered_names() if DATASET_REGISTRY.get(name).sources]
+    return [name for name, kind in declared().items() if kind.sources]
+
+
+def declared():
+    """The registered datasets that are built on `SplitDataset`, by name; a CoOp checkout registers others too."""
+    kinds = {name: DATASET_REGISTRY.get(name) for name in DATASET_REGISTRY.registered_names()}
+    return {name: kind for name, kind in kinds.items() if issubclass(kind, SplitDataset)}
 
 
 def config(name, root):

@@ -2,9 +2,7 @@
 
 import inspect
 
-from dassl.data.datasets import DATASET_REGISTRY
-
-from imo.datasets._check import published, words
+from imo.datasets._check import declared, published, words
 
 HEAD = """\
 # Datasets
@@ -66,7 +64,7 @@ DATASET:
 
 def document():
     """The text of DATASETS.md."""
-    kinds = {name: DATASET_REGISTRY.get(name) for name in DATASET_REGISTRY.registered_names()}
+    kinds = declared()
     made = [name for name in kinds if name not in published() and name != "Folder"]
     parts = [HEAD, "## Published datasets\n", *(section(name, kinds[name]) for name in published())]
     parts += [OWN + inspect.cleandoc(kinds["Folder"].__doc__) + "\n", "## Made on first use\n"]

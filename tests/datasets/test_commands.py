@@ -20,6 +20,7 @@ from layouts import (
 )  # fmt: skip
 
 from imo.datasets.__main__ import main
+from imo.datasets._check import declared
 from imo.datasets._document import document
 from imo.datasets._sources import Sizes
 
@@ -250,10 +251,7 @@ def test_a_dataset_for_hands_alone_says_so(tmp_path, cli):
 
 
 def test_every_torchvision_class_is_there():
-    from dassl.data.datasets import DATASET_REGISTRY
-
-    kinds = [DATASET_REGISTRY.get(name) for name in DATASET_REGISTRY.registered_names()]
-    fetched = [kind for kind in kinds if kind.torchvision]
+    fetched = [kind for kind in declared().values() if kind.torchvision]
     assert len(fetched) == 8
     for kind in fetched:
         assert "download" in getattr(torchvision.datasets, kind.torchvision.name).__init__.__annotations__
