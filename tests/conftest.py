@@ -24,6 +24,15 @@ _CLIP_SHAPE = {
 }
 
 
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """More only get in each other's way on models as small as these."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 def random_clip():
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)

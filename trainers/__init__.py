@@ -5,7 +5,7 @@ Importing this package makes `dassl` importable (see `imo.workbench`) and import
 
 import sys
 
-from imo.plugins import plugins
+from imo.plugins import extend_with, plugins
 from imo.workbench import ensure_dassl
 
 ensure_dassl()
@@ -17,6 +17,4 @@ def extend_cfg(cfg):
     """Add the options that trainers read to Dassl's defaults: the shared ones, then each trainer's own node."""
     from imo.trainers import _options
 
-    for module in (_options, *_MODULES):
-        if hasattr(module, "extend_cfg"):
-            module.extend_cfg(cfg)
+    extend_with(cfg, (_options, *_MODULES))

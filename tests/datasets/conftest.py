@@ -13,15 +13,6 @@ from layouts import FALLBACKS
 import train
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    """More only get in each other's way on models as small as these."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="session")
 def backbone(tmp_path_factory):
     """The file of a random CLIP for 24 x 24 images."""

@@ -129,7 +129,7 @@ def test_a_mirror_s_spelling_is_accepted(yaml, before, after, tmp_path):
     assert mirrored == moved
 
 
-@pytest.mark.parametrize("number, kind", enumerate(KINDS))
+@pytest.mark.parametrize("number, kind", list(enumerate(KINDS)))
 def test_images_of_every_kind_are_read_as_rgb(number, kind, tmp_path):
     picture(tmp_path / "x.PNG", number)
     image = open_image(tmp_path / "x.PNG")

@@ -11,15 +11,6 @@ from imo.adapter import adapters_of
 from imo.files import file_sha256
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    """More only get in each other's way on models as small as these."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="session")
 def assets(tmp_path_factory):
     made = Assets(tmp_path_factory.mktemp("assets"))
