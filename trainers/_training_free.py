@@ -88,7 +88,7 @@ class TrainingFreeTrainer(ClipTrainer):
         return torch.tensor([item.label for item in self.dm.dataset.train_x])
 
     def zero_shot_logits(self, split):
-        """`100 f W^T` on the original features, whatever the correction. (N, C)."""
+        """`exp(logit_scale) f W^T` (100 for CLIP) on the original features, whatever the correction. (N, C)."""
         return self.logit_scale * nn.functional.normalize(self.features(split), dim=-1) @ self.classifier.T
 
     def fit(self):
