@@ -109,6 +109,8 @@ def mask_bank() -> MaskBank:
     for family, names in _FAMILIES.items():
         for name in names:
             path = _font_path(name)
+            if not os.path.isfile(path):  # not every version of matplotlib has all of them
+                continue
             known = set(map(chr, FT2Font(path).get_charmap()))
             if name.startswith("cm"):  # Computer Modern keeps letters and digits, not signs, at their ASCII places
                 known = {c for c in known if c.isascii() and c.isalnum()}

@@ -7,8 +7,8 @@
 #
 # Without SOURCE: imagenet. A TARGET is a file of configs/datasets with the same classes (or, among ImageNet's variants,
 # some of them), or a corruption <name>-<severity> of the source's test images. Without TARGET: the source's
-# DATASET.SHIFTS, which are V2, Sketch, A and R for imagenet, and else every corruption at severity 3. The last row of
-# the table is the average over targets. Finished runs are skipped.
+# DATASET.SHIFTS, which are V2, Sketch, A and R for imagenet, for handwriting the other source and every corruption at
+# severity 3, and else those corruptions. The last row of the table is the average over targets. Finished runs are skipped.
 # From the environment: DATA, OUTPUT, SEEDS, ADAPTER, CFG (see scripts/_env.sh).
 source "$(dirname "${BASH_SOURCE[0]}")/_env.sh"
 usage_unless "$0" 2 "$@"

@@ -9,7 +9,10 @@ from imo.files import file_sha256
 
 CORRECTIONS = ("none", "adapter")
 PHI_RANGES = ("paper", "inductive")
-_WITHOUT_EFFECT = ("OUTPUT_DIR", "RESUME", "VERBOSE", "DATASET.ROOT", "DATALOADER.NUM_WORKERS", "IMO.STORE")
+_WITHOUT_EFFECT = (
+    "OUTPUT_DIR", "RESUME", "VERBOSE", "DATASET.ROOT", "DATASET.CFG", "DATASET.SHIFTS", "DATALOADER.NUM_WORKERS",
+    "IMO.STORE",
+)  # fmt: skip
 
 
 def extend_cfg(cfg):

@@ -8,6 +8,7 @@ import sys
 import pytest
 import torch
 from building import ROOT
+from clip.model import CLIP
 from dassl.data.transforms import build_transform
 from layouts import WNIDS, imagenet, imagenet_a, imagenet_r, imagenet_sketch, imagenetv2, variant, write
 
@@ -26,6 +27,16 @@ def family(tmp_path_factory):
     for make in (imagenet, imagenetv2, imagenet_sketch, imagenet_a, imagenet_r):
         make(root)
     return root
+
+
+@pytest.fixture(scope="session")
+def backbone(tmp_path_factory):
+    """The file of a random CLIP; to `glyph`, ImageNet's class names are all one, and KL is nothing but rounding."""
+    path = tmp_path_factory.mktemp("backbone") / "tiny.pt"
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        torch.save(CLIP(32, 24, 1, 64, 8, 77, 49408, 64, 1, 1).state_dict(), path)
+    return path
 
 
 @pytest.fixture
@@ -161,5 +172,5 @@ def test_the_script_s_arguments(given, source, targets, tmp_path, runs):
     args = runs.parse(words[next(i for i, word in enumerate(words) if word.endswith("runs.py")) + 1 :])
     assert (args.dataset, args.targets, args.trainers) == (source, targets, given[0].split())
     yaml_file = runs.yaml_file("datasets", source)
-    default = list(TARGETS) if source == "imagenet" else [f"{name}-3" for name in CORRUPTIONS]
+    default = list(TARGETS) if source == "imagenet" else ["mnist5k", *(f"{name}-3" for name in CORRUPTIONS)]
     assert default == runs.dataset_options(yaml_file).SHIFTS
