@@ -71,11 +71,16 @@ def setup_cfg(args):
         ("--trainer", cfg.TRAINER.NAME, TRAINER_REGISTRY),
         ("DATASET.NAME", cfg.DATASET.NAME, DATASET_REGISTRY),
     ):
-        if name not in registry.registered_names():
-            known = ", ".join(sorted(registry.registered_names()))
-            raise InputError(f"{option}: unknown name '{name}'; known: {known}")
+        check_registered(option, name, registry)
     cfg.freeze()
     return cfg
+
+
+def check_registered(option, name, registry):
+    """Refuse a name that is in no plug-in, with those that are."""
+    if name not in registry.registered_names():
+        known = ", ".join(sorted(registry.registered_names()))
+        raise InputError(f"{option}: unknown name '{name}'; known: {known}")
 
 
 def merge(what, function, *args):

@@ -8,10 +8,8 @@ from imo.datasets._annotations import Annotations, MissingFile
 from imo.datasets._corruptions import corrupted_copy
 from imo.datasets._saved import subset
 from imo.datasets._splits import Split, checked, load_split
-from imo.datasets._subsets import check_validation, class_half, few_shot, subsample_classes
+from imo.datasets._subsets import check_validation, class_half, subsample_classes
 from imo.errors import InputError
-
-__all__ = ["SplitDataset", "few_shot", "subsample_classes"]
 
 
 class SplitDataset(Annotations, DatasetBase):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import os
 import tempfile
@@ -16,6 +17,13 @@ from imo.errors import InputError
 
 def file_sha256(path: str | Path) -> str:
     """Hexadecimal sha256 of a file's content, as `sha256sum` prints it."""
+    status = os.stat(path)
+    return _sha256(os.fspath(path), status.st_size, status.st_mtime_ns)
+
+
+@functools.cache
+def _sha256(path: str, size: int, changed: int) -> str:
+    """Weights are hashed by every run of a comparison; a file that did not change is read once a process."""
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         for block in iter(lambda: file.read(1 << 20), b""):

@@ -77,7 +77,7 @@ def plan(args):
     """[(trainer, shots, seed, folder, argv of train.py)] in the order to run."""
     from dassl.engine import TRAINER_REGISTRY
 
-    from imo.errors import InputError
+    import train
 
     dataset = yaml_file("datasets", args.dataset)
     options_of = dataset_options(dataset)
@@ -86,9 +86,7 @@ def plan(args):
     seeds = [number("SEEDS", seed, 0) for seed in args.seeds]
     runs = []
     for name in args.trainers:
-        if name not in TRAINER_REGISTRY.registered_names():
-            known = ", ".join(sorted(TRAINER_REGISTRY.registered_names()))
-            raise InputError(f"trainer: unknown name '{name}'; known: {known}")
+        train.check_registered("trainer", name, TRAINER_REGISTRY)
         config = yaml_file(f"trainers/{name}", cfg)
         if TRAINER_REGISTRY.get(name).needs_shots:
             cells = [(number("SHOTS", shots, 1), seed) for shots in args.shots for seed in seeds]

@@ -11,9 +11,10 @@ from PIL import Image
 
 import imo
 from imo import datasets
-from imo.datasets._base import SplitDataset, few_shot, subsample_classes
+from imo.datasets._base import SplitDataset
 from imo.datasets._corruptions import CORRUPTIONS, corrupted_copy
 from imo.datasets._handwriting import SHARES, stratified_split
+from imo.datasets._subsets import few_shot, subsample_classes
 
 
 class Small(SplitDataset):
@@ -266,14 +267,14 @@ def test_a_made_dataset_is_not_made_again(digits_root, monkeypatch):
 
 
 def test_a_half_made_dataset_leaves_nothing(tmp_path, monkeypatch):
-    from imo.datasets import _handwriting
+    from imo.datasets import _made
     from imo.datasets.digits import Digits
 
     def fail(array, path):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Digits, "load", lambda self: (np.zeros((9, 8, 8)), np.zeros(9, int)))
-    monkeypatch.setattr(_handwriting, "save_png", fail)
+    monkeypatch.setattr(_made, "save_png", fail)
     with pytest.raises(OSError, match="No space"):
         Digits(cfg_of(tmp_path))
     assert list(tmp_path.iterdir()) == []

@@ -82,7 +82,6 @@ class ViewEncoder:
     def _fetch(self, items, passes, corrected, what):
         encoder = "adapter" if corrected else "clip"
         augmented = passes[0] is not None
-        transform = build_transform(self.cfg, is_train=augmented)
         # Everything a view depends on beside image, seed and pass: the options of all transforms, by value.
         space = {
             **self._space,
@@ -97,6 +96,7 @@ class ViewEncoder:
         ]
 
         def encode(chosen):
+            transform = build_transform(self.cfg, is_train=augmented)
             views = _Views([items[i] for i in chosen], [passes[i] for i in chosen], transform, seed, root)
             loader = DataLoader(views, self.cfg.DATALOADER.TEST.BATCH_SIZE, num_workers=self.cfg.DATALOADER.NUM_WORKERS)
             label = f"Encoding {what} ({'corrected' if corrected else 'CLIP'})"

@@ -31,7 +31,7 @@ class TipAdapter(TrainingFreeTrainer):
                 self.cache(),
                 queries,
                 self.targets("val"),
-                self.grid(),
+                PAPER_GRID,
                 self.kl_scores("val", fit=True),
                 progress=lambda chunks: tqdm(chunks, desc="Search"),
             )
@@ -61,10 +61,6 @@ class TipAdapter(TrainingFreeTrainer):
     def cache(self):
         """The cache model over the kept keys."""
         return CacheModel(self.state.keys, self.state.labels, self.num_classes)
-
-    def grid(self):
-        """What is searched."""
-        return PAPER_GRID
 
     def kl_scores(self, split, fit=False):
         """(N, C) scores with weight gamma, or None for a method without; `fit` where the split sets their ranges."""
