@@ -15,8 +15,8 @@ setup(
     python_requires=">=3.9,<3.14",
     packages=[*find_packages(include=["imo", "imo.*"]), *INSIDE],
     package_dir=INSIDE,
-    package_data={"imo": ["compat/dassl/**/*.py"], "imo.assets": ["*.safetensors"], "imo.configs": ["**/*.yaml"]},
-    entry_points={"console_scripts": ["imo-run=imo.run:main"]},
+    package_data={"imo": ["compat/dassl/**/*.py"], "imo.model.assets": ["*.safetensors"], "imo.configs": ["**/*.yaml"]},
+    entry_points={"console_scripts": ["imo-run=imo.workbench.launcher:main"]},
     install_requires=[
         "torch>=2.1",
         "torchvision>=0.16",  # must match torch: install both together

@@ -17,10 +17,10 @@ import sys
 import torch
 from tabulate import tabulate
 
+from imo.compat.bridge import ensure_dassl
 from imo.errors import InputError
 from imo.files import atomic_path
 from imo.results import versions
-from imo.workbench import ensure_dassl
 
 SEARCHES = {"small": (1000, 100, 16), "imagenet": (50_000, 1000, 16)}  # images, classes, shots
 BACKBONES = {"small": ("glyph", 500, 3), "imagenet": ("ViT-B/16", 10, 1)}  # name, images to encode, turns

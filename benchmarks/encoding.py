@@ -23,11 +23,11 @@ from PIL import Image
 
 import imo
 from benchmarks._measure import Line
-from imo.adapter import adapters_switched
-from imo.encode import forward_images, in_blocks
+from imo.model.adapter import adapters_switched
+from imo.model.encode import forward_images, in_blocks
 from imo.store import FeatureStore
-from imo.trainers import _options
-from imo.trainers._views import ViewEncoder, seeded
+from imo.trainers.base import options as _options
+from imo.trainers.base.views import ViewEncoder, seeded
 
 BATCH = 50
 PASSES = 10

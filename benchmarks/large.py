@@ -17,8 +17,8 @@ from tabulate import tabulate
 
 from benchmarks._measure import duration, seconds_and_peak
 from imo import PAPER_GRID, CacheModel, class_probabilities, search
-from imo.kl import KL_TEMPERATURE
-from imo.search import Grid
+from imo.classify.kl import KL_TEMPERATURE
+from imo.classify.search import Grid
 
 VALIDATION = 4 * 21_841  # rows of a validation set of CoOp's size, min(shots, 4) a class
 BLOCK = 4096  # keys in memory at a time

@@ -13,7 +13,7 @@ from imo import (
     datasets,  # noqa: F401 registers them
     search,
 )
-from imo.datasets._subsets import HELD_OUT
+from imo.datasets.base.subsets import HELD_OUT
 
 DATASETS = (
     "OxfordPets", "EuroSAT", "UCF101", "SUN397", "Caltech101", "DescribableTextures", "FGVCAircraft", "Food101",

@@ -7,8 +7,8 @@ A name that somebody registered before stays theirs; ours is then called `imo.` 
 import importlib
 import sys
 
-from imo.plugins import beside, extend_with, plugins
-from imo.workbench import ensure_dassl
+from imo.compat.bridge import ensure_dassl
+from imo.compat.plugins import beside, extend_with, plugins
 
 ensure_dassl()
 
@@ -18,6 +18,6 @@ with beside(importlib.import_module("dassl.data.datasets"), "DATASET_REGISTRY"):
 
 def extend_cfg(cfg):
     """Add the options that datasets read to Dassl's defaults: the shared ones, then those of a dataset's own."""
-    from imo.datasets import _options
+    from imo.datasets.base import options as _options
 
     extend_with(cfg, (_options, *_MODULES))

@@ -2,8 +2,8 @@
 
 from dassl.data.datasets import DATASET_REGISTRY
 
-from imo.datasets._base import SplitDataset
-from imo.datasets._sources import IMO_RELEASE, Sizes
+from imo.datasets.base.sources import IMO_RELEASE, Sizes
+from imo.datasets.base.split_dataset import SplitDataset
 
 
 @DATASET_REGISTRY.register()

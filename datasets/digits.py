@@ -2,7 +2,7 @@
 
 from dassl.data.datasets import DATASET_REGISTRY
 
-from imo.datasets._handwriting import Handwriting
+from imo.datasets.making.handwriting import Handwriting
 
 
 @DATASET_REGISTRY.register()

@@ -2,9 +2,9 @@
 
 from dassl.data.datasets import DATASET_REGISTRY
 
-from imo.datasets._base import SplitDataset
-from imo.datasets._sources import Sizes, Torchvision
-from imo.datasets._splits import Item, Split
+from imo.datasets.base.sources import Sizes, Torchvision
+from imo.datasets.base.split_dataset import SplitDataset
+from imo.datasets.base.splits import Item, Split
 
 LISTS = ("variants.txt", *(f"images_variant_{part}.txt" for part in Split._fields))
 ARCHIVE = "https://www.robots.ox.ac.uk/~vgg/data/fgvc-aircraft (fgvc-aircraft-2013b.tar.gz, its folder data)"

@@ -5,8 +5,8 @@ import os
 from dassl.data.datasets import DATASET_REGISTRY
 from yacs.config import CfgNode
 
-from imo.datasets._base import SplitDataset
-from imo.datasets._splits import Item, Split, class_folders, stratified
+from imo.datasets.base.split_dataset import SplitDataset
+from imo.datasets.base.splits import Item, Split, class_folders, stratified
 from imo.errors import InputError
 
 PARTS = {"train": "train", "val": "val", "validation": "val", "test": "test"}  # names of parts that are understood

@@ -5,7 +5,7 @@ import torch
 from dassl.data.datasets import DATASET_REGISTRY
 from tqdm import tqdm
 
-from imo.datasets._made import MadeDataset
+from imo.datasets.making.made import MadeDataset
 
 COUNTS = {"train": 200, "val": 10, "test": 10}  # pictures of each class
 
@@ -17,8 +17,8 @@ class Glyphs(MadeDataset):
     dataset_dir = "glyphs"
 
     def pictures(self):
-        from imo.datasets._glyph_masks import DIGITS, mask_bank
-        from imo.datasets._glyph_pictures import draw_pictures
+        from imo.datasets.making.glyph_masks import DIGITS, mask_bank
+        from imo.datasets.making.glyph_pictures import draw_pictures
 
         bank = mask_bank()
         classes = range(len(DIGITS), len(bank.classnames))

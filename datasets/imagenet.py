@@ -2,9 +2,9 @@
 
 from dassl.data.datasets import DATASET_REGISTRY
 
-from imo.datasets._imagenet import ImageNetFamily
-from imo.datasets._sources import CLASSNAMES, Sizes
-from imo.datasets._splits import Split
+from imo.datasets.base.imagenet_family import ImageNetFamily
+from imo.datasets.base.sources import CLASSNAMES, Sizes
+from imo.datasets.base.splits import Split
 from imo.errors import InputError
 
 SITE = "https://image-net.org (ILSVRC2012, after registration)"

@@ -2,8 +2,8 @@
 
 from dassl.data.datasets import DATASET_REGISTRY
 
-from imo.datasets._imagenet import ImageNetVariant
-from imo.datasets._sources import CLASSNAMES, Sizes
+from imo.datasets.base.imagenet_family import ImageNetVariant
+from imo.datasets.base.sources import CLASSNAMES, Sizes
 
 
 @DATASET_REGISTRY.register()

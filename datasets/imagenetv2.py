@@ -2,9 +2,9 @@
 
 from dassl.data.datasets import DATASET_REGISTRY
 
-from imo.datasets._imagenet import ImageNetVariant
-from imo.datasets._sources import CLASSNAMES, Sizes
-from imo.datasets._splits import Split
+from imo.datasets.base.imagenet_family import ImageNetVariant
+from imo.datasets.base.sources import CLASSNAMES, Sizes
+from imo.datasets.base.splits import Split
 
 
 @DATASET_REGISTRY.register()

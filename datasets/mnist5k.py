@@ -3,7 +3,7 @@
 import numpy as np
 from dassl.data.datasets import DATASET_REGISTRY
 
-from imo.datasets._handwriting import Handwriting
+from imo.datasets.making.handwriting import Handwriting
 
 
 @DATASET_REGISTRY.register()

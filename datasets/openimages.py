@@ -8,8 +8,8 @@ from collections import defaultdict
 
 from dassl.data.datasets import DATASET_REGISTRY
 
-from imo.datasets._base import SplitDataset
-from imo.datasets._splits import Item, Split, stratified
+from imo.datasets.base.split_dataset import SplitDataset
+from imo.datasets.base.splits import Item, Split, stratified
 from imo.errors import InputError
 from imo.files import atomic_path
 

@@ -2,9 +2,9 @@
 
 from dassl.data.datasets import DATASET_REGISTRY
 
-from imo.datasets._base import SplitDataset
-from imo.datasets._sources import Sizes, drive
-from imo.datasets._splits import Item, Split, hold_out
+from imo.datasets.base.sources import Sizes, drive
+from imo.datasets.base.split_dataset import SplitDataset
+from imo.datasets.base.splits import Item, Split, hold_out
 
 COPY = "https://www.kaggle.com/datasets/jessicali9530/stanford-cars-dataset (the first site is gone)"
 

@@ -4,9 +4,9 @@ import os
 
 from dassl.data.datasets import DATASET_REGISTRY
 
-from imo.datasets._base import SplitDataset
-from imo.datasets._sources import Sizes, Torchvision, drive
-from imo.datasets._splits import Item, Split, hold_out
+from imo.datasets.base.sources import Sizes, Torchvision, drive
+from imo.datasets.base.split_dataset import SplitDataset
+from imo.datasets.base.splits import Item, Split, hold_out
 
 PARTITIONS = "https://vision.princeton.edu/projects/2010/SUN/download/Partitions.zip"
 

@@ -4,9 +4,9 @@ import re
 
 from dassl.data.datasets import DATASET_REGISTRY
 
-from imo.datasets._base import SplitDataset
-from imo.datasets._sources import Sizes, drive
-from imo.datasets._splits import Item, Split, hold_out
+from imo.datasets.base.sources import Sizes, drive
+from imo.datasets.base.split_dataset import SplitDataset
+from imo.datasets.base.splits import Item, Split, hold_out
 
 
 @DATASET_REGISTRY.register()

@@ -6,18 +6,22 @@ the CoOp/Dassl workbench.
 
 from pathlib import Path
 
-# In a checkout, trainers/ and datasets/ stand beside this package; an installed copy has them inside.
-if (Path(__file__).parent.parent / "trainers" / "_base.py").is_file():
-    __path__.append(str(Path(__file__).parent.parent))
+# In a checkout, trainers/, datasets/ and workbench/ stand beside this package; an installed copy has them inside.
+_ROOT = Path(__file__).parent.parent
+if (_ROOT / "workbench" / "cli.py").is_file():
+    __path__.append(str(_ROOT))
+else:
+    _ROOT = Path(__file__).parent
+__path__.append(str(_ROOT / "workbench" / "aliases"))  # `python -m imo.sweep` and others
 
-from imo.adapter import attach_adapters, load_adapters, save_adapters
-from imo.backbone import load_clip
-from imo.cache import CacheModel
-from imo.encode import encode_images, text_classifier
+from imo.classify.cache import CacheModel
+from imo.classify.kl import Phi, class_probabilities, kl_divergence, kl_scores
+from imo.classify.search import PAPER_GRID, Grid, SearchResult, search
 from imo.errors import InputError
-from imo.kl import Phi, class_probabilities, kl_divergence, kl_scores
-from imo.overlap import OverlapReport, overlap
-from imo.search import PAPER_GRID, Grid, SearchResult, search
+from imo.measure.overlap import OverlapReport, overlap
+from imo.model.adapter import attach_adapters, load_adapters, save_adapters
+from imo.model.backbone import load_clip
+from imo.model.encode import encode_images, text_classifier
 
 __version__ = "0.1.0"
 

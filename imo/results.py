@@ -1,26 +1,117 @@
-"""What a run leaves behind: `results.json`, written last and whole, so that a run that has one is finished."""
+"""What a run leaves behind: `results.json`, typed and versioned, written last and whole, so a run that has one is done.
+
+A result says what it is. Readers take every fact from its fields, never from a trainer's name or a folder's spelling.
+"""
 
 from __future__ import annotations
 
-import json
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
+import msgspec
 import numpy as np
 
+from imo.classify.search import SearchResult
+from imo.errors import InputError
 from imo.files import atomic_path
-from imo.search import SearchResult
+from imo.measure.overlap import OverlapReport
+from imo.protocol import Protocol
 
 FILE_NAME = "results.json"
-SCHEMA_VERSION = 1
-_KEYS = (
-    "trainer", "dataset", "cfg", "backbone", "backbone_sha256", "adapter_sha256", "correction", "shots", "seed",
-    "accuracy", "macro_f1", "n_test", "tuned_on", "hyper_parameters", "val_accuracy", "seconds", "images_encoded",
-    "settings",
-)  # fmt: skip
+SCHEMA_VERSION = 2
+Percent = Annotated[float, msgspec.Meta(ge=0, le=100)]
+
+
+class Prompts(msgspec.Struct, frozen=True, kw_only=True):
+    """The texts that classes were named by.
+
+    Attributes:
+        templates: with `{}` for the class name; empty for a learnt prompt.
+        unknown_words: prompt words that mean nothing to the backbone.
+    """
+
+    templates: tuple[str, ...] = ()
+    unknown_words: tuple[str, ...] = ()
+
+
+class AdapterTraining(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run that trained adapters measured.
+
+    Attributes:
+        overlap: of the test images, before ("none") and after ("adapter").
+        loss_curve: [step, mean loss since the entry before] pairs.
+        held_out_classes: labels that were not trained on.
+        held_out_overlap: one entry an epoch: epoch, area, separation.
+    """
+
+    overlap: dict[str, OverlapReport]
+    loss_curve: list[tuple[int, float]]
+    held_out_classes: list[int] = []
+    held_out_overlap: list[dict[str, float]] = []
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """One finished run.
+
+    Attributes:
+        kind: "method", or "adapter" for a run that trained a correction; the accuracy of the latter is that of a head
+            that is thrown away, and no table compares it.
+        trainer: the name that was asked for.
+        method: what tables call it: the method, and its correction where the name does not say it.
+        base: the method that a corrected one is compared with; None without correction.
+        correction: of the image features: "none", "adapter" or "isoclip".
+        cfg: name of the trainer's config file; empty where none was given.
+        dataset: what was tested on; with the corruption, if any.
+        trained_on: the dataset that the state was made on.
+        backbone, backbone_sha256, adapter_sha256: the weights, by name and by content; no adapter sha256 without one.
+        shots: labelled images a class; 0 for methods without, -1 for all data.
+        accuracy, macro_f1, val_accuracy: percent.
+        n_test: number of test images; None for a mean over datasets.
+        protocol: on what hyper-parameters were chosen; `tuned_on` is the same in words.
+        transductive: whether the prediction for one test image depends on the others.
+        prompts: the texts that classes were named by.
+        data: by part (support, val, test), a digest of its image paths, labels and class names.
+        overlap: of the tuning images under the correction, where it was measured.
+        training: for runs that trained adapters.
+        seconds: by stage.
+        images_encoded: number of views that had to be encoded, by encoder.
+        settings: digest of all options and weights that the result depends on.
+        versions: of the packages that numbers depend on.
+    """
+
+    schema_version: Literal[2] = 2
+    kind: Literal["method", "adapter"] = "method"
+    trainer: str
+    method: str
+    base: str | None
+    correction: str
+    cfg: str
+    dataset: str
+    trained_on: str
+    backbone: str
+    backbone_sha256: str
+    adapter_sha256: str | None
+    shots: int
+    seed: int
+    accuracy: Percent
+    macro_f1: Percent
+    n_test: int | None
+    protocol: Protocol
+    tuned_on: str
+    transductive: bool = False
+    hyper_parameters: dict[str, float] = {}
+    val_accuracy: Percent | None = None
+    prompts: Prompts = Prompts()
+    data: dict[str, str] = {}
+    overlap: OverlapReport | None = None
+    training: AdapterTraining | None = None
+    seconds: dict[str, float] = {}
+    images_encoded: dict[str, int] = {}
+    settings: str
+    versions: dict[str, str] = {}
 
 
 def versions() -> dict[str, str]:
@@ -34,24 +125,50 @@ def versions() -> dict[str, str]:
     return found
 
 
-def write_results(folder: str | Path, results: Mapping[str, Any]) -> Path:
-    """Write a run's results.
-
-    Args:
-        folder: the run's output folder.
-        results: every key of the schema, accuracies in percent; further keys are kept.
-
-    Raises:
-        KeyError: a key of the schema is missing.
-    """
-    missing = [key for key in _KEYS if key not in results]
-    if missing:
-        raise KeyError(f"results lack {missing}")
+def write_result(folder: str | Path, result: Result) -> Path:
+    """Write a run's result into its output folder; returns the file's path."""
     path = Path(folder) / FILE_NAME
     with atomic_path(path) as temporary:
-        content = {"schema_version": SCHEMA_VERSION, **results, "versions": versions()}
-        temporary.write_text(json.dumps(content, indent=2) + "\n")
+        temporary.write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=2) + b"\n")
     return path
+
+
+def read_result(folder: str | Path) -> Result | None:
+    """A finished run's result; None where there is none.
+
+    Raises:
+        InputError: the file is damaged, or of another version of this project.
+    """
+    path = Path(folder) / FILE_NAME
+    try:
+        content = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    try:
+        found = msgspec.json.decode(content)
+        schema = found.get("schema_version") if isinstance(found, dict) else None
+        if schema != SCHEMA_VERSION:
+            raise InputError(
+                f"{path}: results of another version (schema {schema}, this is {SCHEMA_VERSION}); remove the run's "
+                f"folder, or set OUTPUT to another"
+            )
+        return msgspec.convert(found, Result, strict=True)
+    except msgspec.MsgspecError as error:
+        raise InputError(f"{path}: damaged ({error}); remove the run's folder and run it again") from error
+
+
+def find_results(root: str | Path) -> Iterator[tuple[str, Result | InputError]]:
+    """Every results.json below a folder in the order of paths: its folder's place below `root`, and the result or why
+    it cannot be read."""
+    for path in sorted(Path(root).rglob(FILE_NAME)):
+        place = path.parent.relative_to(root).as_posix()
+        try:
+            found = read_result(path.parent)
+        except InputError as error:
+            yield place, error
+            continue
+        if found is not None:
+            yield place, found
 
 
 def write_surface(folder: str | Path, found: SearchResult) -> Path:
@@ -62,61 +179,6 @@ def write_surface(folder: str | Path, found: SearchResult) -> Path:
     path = Path(folder) / "surface.npz"
     grid = found.grid
     with atomic_path(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(
-            file,
-            alphas=grid.alphas,
-            betas=grid.betas,
-            gammas=grid.gammas,
-            correct=found.correct.astype(np.int32),
-            n=found.samples,
-        )
+        arrays: dict[str, Any] = {"alphas": grid.alphas, "betas": grid.betas, "gammas": grid.gammas}
+        np.savez_compressed(file, correct=found.correct.astype(np.int32), n=found.samples, **arrays)
     return path
-
-
-def read_results(folder: str | Path) -> dict[str, Any] | None:
-    """A finished run's results; None where there are none, or none that can be read."""
-    try:
-        content = json.loads((Path(folder) / FILE_NAME).read_text())
-    except (OSError, ValueError):
-        return None
-    if not isinstance(content, dict) or content.get("schema_version") != SCHEMA_VERSION:
-        return None
-    return content
-
-
-def find_results(root: str | Path) -> Iterable[dict[str, Any]]:
-    """All finished runs below a folder, in the order of their paths, each with its place below `root` as `folder`."""
-    for path in sorted(Path(root).rglob(FILE_NAME)):
-        content = read_results(path.parent)
-        if content is not None:
-            yield {**content, "folder": path.parent.relative_to(root).as_posix()}
-
-
-def fault(results: Mapping[str, Any]) -> str | None:
-    """What keeps results from being reported, a key that is missing or of another type; None if nothing does."""
-    for key in _KEYS:
-        if key not in results:
-            return f"lacks '{key}'"
-    kinds: dict[type, tuple[str, ...]] = {
-        str: ("trainer", "dataset", "cfg", "backbone", "backbone_sha256", "correction", "settings"),
-        int: ("shots", "seed", "n_test"),
-        dict: ("hyper_parameters", "versions"),
-    }
-    for kind, keys in kinds.items():
-        for key in keys:
-            if not isinstance(results.get(key), kind) or isinstance(results.get(key), bool):
-                return f"'{key}' is {results.get(key)!r}"
-    for key in ("accuracy", "macro_f1"):
-        value = results[key]
-        if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value <= 100:
-            return f"'{key}' is {value!r}, not a percentage"
-    measured = results.get("overlap", {})
-    if not isinstance(measured, dict):
-        return f"'overlap' is {measured!r}"
-    for key in ("area", "separation", "paired", "unpaired", "within_variance", "between_variance"):
-        if "area" in measured and not isinstance(measured.get(key), (int, float)):
-            return f"'overlap' has {measured.get(key)!r} for '{key}'"
-    for key in ("adapter_sha256", "tuned_on"):
-        if not isinstance(results[key], (str, type(None))):
-            return f"'{key}' is {results[key]!r}"
-    return None

@@ -74,7 +74,7 @@ run_trainers() {
     find_python
     # The words are split on purpose.
     # shellcheck disable=SC2086
-    exec "$PYTHON" -W ignore "$ROOT/scripts/runs.py" --trainers $1 --corrections ${CORRECTIONS:-none} --dataset $2 \
+    exec "$PYTHON" -W ignore -m imo compare --trainers $1 --corrections ${CORRECTIONS:-none} --dataset $2 \
         --shots $3 --cfg "${4:-}" --seeds $SEEDS --validation "$VALIDATION" --data "$DATA" --output "$OUTPUT" \
         --adapter "$ADAPTER" --backbone "$BACKBONE" "${@:5}"
 }

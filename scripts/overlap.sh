@@ -11,5 +11,5 @@ usage_unless "$0" 1 "$@"
 find_python
 # CORRECTIONS is split on purpose.
 # shellcheck disable=SC2086
-exec "$PYTHON" -W ignore "$ROOT/scripts/overlap.py" --dataset "$1" --cfg "${2:-}" --split "${SPLIT:-val}" \
+exec "$PYTHON" -W ignore -m imo overlap --dataset "$1" --cfg "${2:-}" --split "${SPLIT:-val}" \
     --corrections ${CORRECTIONS:-} --data "$DATA" --output "$OUTPUT" --adapter "$ADAPTER" --backbone "$BACKBONE"

@@ -9,4 +9,4 @@
 source "$(dirname "${BASH_SOURCE[0]}")/_env.sh"
 case "${1:-}" in -h | --help) usage_unless "$0" 0 "$@" ;; esac
 find_python
-exec "$PYTHON" -W ignore -m imo.report "$OUTPUT" "$@"
+exec "$PYTHON" -W ignore -m imo report "$OUTPUT" "$@"

@@ -5,8 +5,8 @@ import torch
 from clip.model import CLIP
 
 import imo
-from imo.adapter import adapters_of
-from imo.workbench import ensure_dassl
+from imo.compat.bridge import ensure_dassl
+from imo.model.adapter import adapters_of
 
 ensure_dassl()
 

@@ -22,8 +22,8 @@ from safetensors.torch import save_file
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from tqdm import tqdm
 
-from imo.datasets._glyph_masks import DIGITS, MaskBank, mask_bank
-from imo.datasets._glyph_pictures import SIZE, draw_pictures
+from imo.datasets.making.glyph_masks import DIGITS, MaskBank, mask_bank
+from imo.datasets.making.glyph_pictures import SIZE, draw_pictures
 
 ARCHITECTURE = {
     "embed_dim": 128,

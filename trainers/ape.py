@@ -6,9 +6,9 @@ import torch
 import torch.nn.functional as F
 from tqdm import tqdm
 
-from imo.cache import CacheModel
-from imo.search import PAPER_GRID, Grid, search
-from imo.trainers._training_free import cache_method
+from imo.classify.cache import CacheModel
+from imo.classify.search import PAPER_GRID, Grid, search
+from imo.trainers.base.training_free import cache_method
 from imo.trainers.tip_adapter import TipAdapter
 
 SHARES = (0.5, 0.7, 0.8, 1.0)  # of the channels

@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from dassl.engine import TRAINER_REGISTRY
 
-from imo.patches import encode_patches
-from imo.trainers._training_free import TrainingFreeTrainer
+from imo.model.patches import encode_patches
+from imo.trainers.base.training_free import TrainingFreeTrainer
 
 TEXT_WEIGHTS = tuple(np.linspace(0, 2, 41).tolist())
 IMAGE_WEIGHTS = tuple(np.linspace(0, 0.1, 21).tolist())

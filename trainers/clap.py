@@ -3,8 +3,8 @@
 import torch.nn.functional as F
 from dassl.engine import TRAINER_REGISTRY
 
-from imo.probes import anchored_penalty, class_multipliers
-from imo.trainers._gradient_trainer import GradientTrainer
+from imo.classify.probes import anchored_penalty, class_multipliers
+from imo.trainers.base.gradient import GradientTrainer
 
 
 @TRAINER_REGISTRY.register()

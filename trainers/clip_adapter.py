@@ -6,7 +6,7 @@ from dassl.engine import TRAINER_REGISTRY
 from yacs.config import CfgNode
 
 from imo.errors import InputError
-from imo.trainers._gradient_trainer import GradientTrainer
+from imo.trainers.base.gradient import GradientTrainer
 
 
 def extend_cfg(cfg):

@@ -5,8 +5,8 @@ import torch.nn.functional as F
 from dassl.engine import TRAINER_REGISTRY
 from yacs.config import CfgNode
 
-from imo.prompts import ConditionalPromptLearner, encode_prompts
-from imo.trainers._prompting import PromptTrainer
+from imo.model.prompts import ConditionalPromptLearner, encode_prompts
+from imo.trainers.base.prompting import PromptTrainer
 
 
 def extend_cfg(cfg):

@@ -2,8 +2,8 @@
 
 import torch.nn.functional as F
 
-from imo.gaussian import SharedGaussian
-from imo.trainers._training_free import TrainingFreeTrainer, cache_method
+from imo.classify.gaussian import SharedGaussian
+from imo.trainers.base.training_free import TrainingFreeTrainer, cache_method
 
 ALPHAS = tuple(10.0**power for power in range(-4, 3))
 

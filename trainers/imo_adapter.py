@@ -10,17 +10,19 @@ from dassl.engine import TRAINER_REGISTRY
 from dassl.optim import build_optimizer
 from tqdm import tqdm
 
-from imo.adapter import attach_adapters, save_adapters
-from imo.encode import encode_images
 from imo.errors import InputError
-from imo.overlap import overlap
-from imo.trainers import _adapter_options, _dino, _distributed
-from imo.trainers._adapter_data import SeededViews, held_out_classes, split_by_class
-from imo.trainers._base import ClipTrainer
-from imo.trainers._objectives import Supervised
-from imo.trainers._options import fingerprint
-from imo.trainers._progress import Progress
-from imo.trainers._steps import Stepper, learning_rate
+from imo.measure.overlap import overlap
+from imo.model.adapter import attach_adapters, save_adapters
+from imo.model.encode import encode_images
+from imo.trainers.adapter import dino as _dino
+from imo.trainers.adapter import options as _adapter_options
+from imo.trainers.adapter.data import SeededViews, held_out_classes, split_by_class
+from imo.trainers.adapter.objectives import Supervised
+from imo.trainers.adapter.progress import Progress
+from imo.trainers.adapter.steps import Stepper, learning_rate
+from imo.trainers.base import distributed as _distributed
+from imo.trainers.base.clip_trainer import ClipTrainer
+from imo.trainers.base.options import fingerprint
 
 extend_cfg = _adapter_options.extend_cfg
 

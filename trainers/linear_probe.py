@@ -8,7 +8,7 @@ from dassl.engine import TRAINER_REGISTRY
 from tqdm import tqdm
 
 from imo.errors import InputError
-from imo.trainers._training_free import TrainingFreeTrainer
+from imo.trainers.base.training_free import TrainingFreeTrainer
 
 COARSE = (6.0, 4.0, 2.0, 0.0, -2.0, -4.0, -6.0)  # powers of ten, the first of the best is taken
 STEPS = 8

@@ -4,8 +4,8 @@ import torch
 import torch.nn.functional as F
 from dassl.engine import TRAINER_REGISTRY
 
-from imo.probes import blended_logits, class_sums, mean_own_similarity, step_sizes
-from imo.trainers._gradient_trainer import GradientTrainer
+from imo.classify.probes import blended_logits, class_sums, mean_own_similarity, step_sizes
+from imo.trainers.base.gradient import GradientTrainer
 
 ALPHA_EVERY = 10  # epochs between steps of the alphas
 
@@ -15,8 +15,8 @@ class LPPlusPlus(GradientTrainer):
     """`f (w_c + alpha_c t_c)`: full-batch gradient descent on w and, every tenth epoch, on alpha.
 
     Huang, Shakeri et al., "LP++: A Surprisingly Strong Linear Probe for Few-Shot CLIP", CVPR 2024,
-    https://arxiv.org/abs/2404.02285. No learning rate to set: steps are inverse bounds of the curvature (imo.probes),
-    for w with momentum 0.9; OPTIM.LR is not read. w starts at sums of class features, every alpha at 250 times the
+    https://arxiv.org/abs/2404.02285. No learning rate to set: steps are inverse bounds of the curvature
+    (imo.classify.probes), for w with momentum 0.9; OPTIM.LR is not read. w starts at sums of class features, every alpha at 250 times the
     mean similarity of a class to its text. 300 epochs, the best on validation (TEST.FINAL_MODEL best_val).
 
     Deviations: the mean of the stored views stands for each image, where the published code draws one view; there is no

@@ -4,8 +4,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from imo.kernel_ridge import KernelRidge
-from imo.trainers._training_free import TrainingFreeTrainer, cache_method
+from imo.classify.kernel_ridge import KernelRidge
+from imo.trainers.base.training_free import TrainingFreeTrainer, cache_method
 
 BETAS = tuple(np.geomspace(0.1, 10, 9).tolist())
 RIDGES = tuple(np.geomspace(0.001, 1000, 19).tolist())

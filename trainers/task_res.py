@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from dassl.engine import TRAINER_REGISTRY
 from yacs.config import CfgNode
 
-from imo.trainers._gradient_trainer import GradientTrainer
+from imo.trainers.base.gradient import GradientTrainer
 
 
 def extend_cfg(cfg):

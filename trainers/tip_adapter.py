@@ -3,11 +3,11 @@
 import torch
 from tqdm import tqdm
 
-from imo.cache import CacheModel
+from imo.classify.cache import CacheModel
+from imo.classify.search import PAPER_GRID, search
 from imo.results import write_surface
-from imo.search import PAPER_GRID, search
-from imo.trainers import _distributed
-from imo.trainers._training_free import TrainingFreeTrainer, cache_method
+from imo.trainers.base import distributed as _distributed
+from imo.trainers.base.training_free import TrainingFreeTrainer, cache_method
 
 
 @cache_method

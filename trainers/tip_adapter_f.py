@@ -3,8 +3,8 @@
 import torch.nn.functional as F
 from yacs.config import CfgNode
 
-from imo.trainers._gradient_trainer import GradientTrainer
-from imo.trainers._training_free import cache_method
+from imo.trainers.base.gradient import GradientTrainer
+from imo.trainers.base.training_free import cache_method
 from imo.trainers.tip_adapter import TipAdapter
 
 

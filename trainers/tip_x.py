@@ -2,8 +2,8 @@
 
 import torch
 
-from imo.kl import Phi, class_probabilities, kl_scores
-from imo.trainers._training_free import cache_method
+from imo.classify.kl import Phi, class_probabilities, kl_scores
+from imo.trainers.base.training_free import cache_method
 from imo.trainers.tip_adapter import TipAdapter
 
 

@@ -2,9 +2,9 @@
 
 from dassl.engine import TRAINER_REGISTRY
 
-from imo.templates import SELECTED
-from imo.trainers._foreign import DEFAULT_TEMPLATE
-from imo.trainers._training_free import TrainingFreeTrainer
+from imo.model.templates import SELECTED
+from imo.trainers.base.foreign import DEFAULT_TEMPLATE
+from imo.trainers.base.training_free import TrainingFreeTrainer
 
 
 @TRAINER_REGISTRY.register()

@@ -8,7 +8,7 @@ import pytest
 from building import ROOT
 from layouts import FALLBACKS
 
-import train
+from imo.workbench import train
 
 
 @pytest.fixture(scope="session")

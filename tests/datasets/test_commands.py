@@ -1,4 +1,4 @@
-"""python -m imo.datasets check, prepare and document."""
+"""imo datasets check, prepare and document."""
 
 import functools
 import hashlib
@@ -19,10 +19,10 @@ from layouts import (
     stanford_cars,
 )  # fmt: skip
 
-from imo.datasets.__main__ import main
-from imo.datasets._check import declared
-from imo.datasets._document import document
-from imo.datasets._sources import Sizes
+from imo.datasets.base.sources import Sizes
+from imo.datasets.tool.check import declared
+from imo.datasets.tool.document import document
+from imo.workbench.commands.datasets import main
 
 
 @pytest.fixture
@@ -262,7 +262,7 @@ def test_every_torchvision_class_is_there():
 
 
 def test_the_document_is_current():
-    assert (ROOT / "DATASETS.md").read_text(encoding="utf-8") == document(), "run: python -m imo.datasets document"
+    assert (ROOT / "DATASETS.md").read_text(encoding="utf-8") == document(), "run: imo datasets document"
 
 
 def test_the_document_has_every_declared_fact():

@@ -8,8 +8,8 @@ import pytest
 from building import build
 from layouts import class_folders, picture, write
 
-from imo.datasets.__main__ import main
 from imo.errors import InputError
+from imo.workbench.commands.datasets import main
 
 
 def rows(dataset):
@@ -207,7 +207,7 @@ def test_a_yaml_of_one_s_own_is_all_it_takes(tmp_path, command):
     )
     argv = command.argv("TipAdapter", "folder", tmp_path / "data")
     argv[argv.index("--dataset-config-file") + 1] = str(config)
-    import train
+    from imo.workbench import train
 
     assert train.main(argv) == 0
     results = json.loads((tmp_path / "out/results.json").read_text())

@@ -13,9 +13,9 @@ from dassl.data.transforms import build_transform
 from layouts import WNIDS, imagenet, imagenet_a, imagenet_r, imagenet_sketch, imagenetv2, variant, write
 
 import imo
-import train
-from imo.datasets._corruptions import CORRUPTIONS
+from imo.datasets.making.corruptions import CORRUPTIONS
 from imo.files import open_image
+from imo.workbench import train
 
 TARGETS = {"imagenetv2": [0, 1, 2, 3], "imagenet_sketch": [0, 1, 2, 3], "imagenet_a": [1, 3], "imagenet_r": [0, 2, 3]}
 

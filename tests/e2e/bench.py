@@ -138,7 +138,7 @@ class Bench:
         return self.command(argv, Path(argv[argv.index("--output-dir") + 1]))
 
     def command(self, argv, folder):
-        import train
+        from imo.workbench import train
 
         out, err = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
@@ -147,7 +147,7 @@ class Bench:
 
     def trainer(self, trainer, *options, **more):
         """The trainer behind the command, after its run."""
-        import train
+        from imo.workbench import train
 
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             return train.run(train.parser().parse_args(self.argv(trainer, *options, **more)))

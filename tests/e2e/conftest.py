@@ -7,8 +7,8 @@ from clip.model import CLIP
 from safetensors.torch import save_file
 
 import imo
-from imo.adapter import adapters_of
 from imo.files import file_sha256
+from imo.model.adapter import adapters_of
 
 
 @pytest.fixture(scope="session")

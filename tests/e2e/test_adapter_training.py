@@ -16,11 +16,11 @@ from safetensors.torch import load_file
 from torch import nn
 
 import imo
-from imo.adapter import adapters_of
 from imo.errors import InputError
-from imo.trainers import _distributed
-from imo.trainers._progress import random_states, set_random_states
-from imo.trainers._steps import Stepper, learning_rate
+from imo.model.adapter import adapters_of
+from imo.trainers.adapter.progress import random_states, set_random_states
+from imo.trainers.adapter.steps import Stepper, learning_rate
+from imo.trainers.base import distributed as _distributed
 from imo.trainers.imo_adapter import IMOAdapter
 
 OPTION = "TRAINER.IMOADAPTER"

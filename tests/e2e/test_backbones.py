@@ -10,8 +10,8 @@ from PIL import Image
 from safetensors.torch import save_file
 
 import imo
-from imo.adapter import adapters_of
-from imo.adapter.__main__ import main as convert
+from imo.model.adapter import adapters_of
+from imo.workbench.commands.adapter import main as convert
 
 WITHOUT_ADAPTERS = ("ZeroshotCLIP", "TipAdapter", "TipX")
 WITH_ADAPTERS = ("TipAdapterPP", "TipXPP", "IMOAdapter")

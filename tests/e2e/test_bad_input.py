@@ -342,7 +342,7 @@ def test_a_failed_run_spoils_nothing_for_the_next(bench):
 
 
 def test_usage_error_is_argparses(capsys):
-    import train
+    from imo.workbench import train
 
     with pytest.raises(SystemExit) as stopped:
         train.main(["--seed", "many"])

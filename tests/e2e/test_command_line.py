@@ -18,10 +18,10 @@ from PIL import Image
 from safetensors.torch import load_file
 
 import imo
-import train
-from imo.trainers._options import fingerprint
-from imo.trainers._training_free import TrainingFreeTrainer
-from imo.trainers._views import seeded
+from imo.trainers.base.options import fingerprint
+from imo.trainers.base.training_free import TrainingFreeTrainer
+from imo.trainers.base.views import seeded
+from imo.workbench import train
 
 CACHE_TRAINERS = ("TipAdapter", "TipX", "TipAdapterPP", "TipXPP")
 TRAINERS = ("ZeroshotCLIP", "ZeroshotCLIP2", "CALIP", *CACHE_TRAINERS, "APE", "GDAPP", "ProKeR", "IMOAdapter")

@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from clip.model import CLIP
 from test_command_line import same_state
 
-from imo.isoclip import IsoClip
-from imo.patches import encode_patches
-from imo.trainers._corrections import BOTTOMS, TOPS, mean_affinity
+from imo.classify.isoclip import IsoClip
+from imo.model.patches import encode_patches
+from imo.trainers.base.corrections import BOTTOMS, TOPS, mean_affinity
 
 CACHE_METHODS = ("TipAdapter", "TipX", "APE", "GDA", "ProKeR")
 SUPPORT = ("DATASET.VALIDATION", "support")
@@ -297,8 +297,8 @@ def test_leave_one_out_in_closed_form_is_a_run_without_the_image(trained, name):
     """For each support image, the method fitted on the others with the setting found."""
     trainer = trained(name, *SUPPORT)
     settings, labels = trainer.state.settings(), trainer.support_labels()
-    from imo.gaussian import SharedGaussian
-    from imo.kernel_ridge import KernelRidge
+    from imo.classify.gaussian import SharedGaussian
+    from imo.classify.kernel_ridge import KernelRidge
 
     hits = 0
     for i in range(len(labels)):

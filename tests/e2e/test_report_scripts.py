@@ -41,7 +41,7 @@ def test_overlap(script):
 
 
 def test_report(script):
-    start = "[-W] [ignore] [-m] [imo.report] [my output]"
+    start = "[-W] [ignore] [-m] [imo.workbench.report] [my output]"
     assert script("report.sh") == (0, start)
     assert script("report.sh", "--against", "a b.csv") == (0, f"{start} [--against] [a b.csv]")
 

@@ -13,9 +13,9 @@ import dassl
 import pytest
 from bench import ROOT, make_dataset
 
-from imo import run
+from imo.compat.bridge import ensure_dassl
 from imo.errors import InputError
-from imo.workbench import ensure_dassl
+from imo.workbench import launcher as run
 
 OURS = "configs/trainers/{}/glyph.yaml"
 
@@ -60,7 +60,7 @@ def checkout(tmp_path):
 
 def test_tip_x_pp_runs_in_an_unchanged_checkout(checkout):
     before = checkout.files()
-    done = checkout.train("-m", "imo.run", trainer="TipXPP", config=OURS.format("TipXPP"))
+    done = checkout.train("-m", "imo.workbench.launcher", trainer="TipXPP", config=OURS.format("TipXPP"))
     assert done.returncode == 0, done.stderr
     assert checkout.files() == before
 
@@ -105,7 +105,7 @@ def test_two_lines_in_train_py_do_without_the_launcher(checkout):
 
 
 def test_the_list_names_the_owners(checkout):
-    done = checkout("-m", "imo.run", "--list")
+    done = checkout("-m", "imo.workbench.launcher", "--list")
     assert done.returncode == 0, done.stderr
     owners = dict(line.split(maxsplit=1) for line in done.stdout.splitlines() if line.startswith("  "))
     assert owners["ZeroshotCLIP"] == "this checkout (trainers.prior)"

@@ -16,7 +16,7 @@ import pytest
 from bench import ROOT, Finished, make_dataset, script
 from dassl.engine import TRAINER_REGISTRY
 
-from imo.report.tables import method_name
+from imo.workbench.report.tables import method_name
 
 NEEDED = re.search(r'^NEEDED="(.*)"$', (ROOT / "scripts/_env.sh").read_text(), re.MULTILINE)[1].split()
 TRAINERS = {

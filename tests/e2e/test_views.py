@@ -9,8 +9,8 @@ import torch
 import torchvision.transforms as T
 from PIL import Image
 
-from imo.trainers import _views
-from imo.trainers._views import loader_workers, seeded
+from imo.trainers.base import views as _views
+from imo.trainers.base.views import loader_workers, seeded
 
 
 def reference_seeded(transform, image, *key):

@@ -6,7 +6,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, MultiStepLR, StepLR
 from yacs.config import CfgNode
 
-from imo.warmup import warmed_up
+from imo.compat.warmup import warmed_up
 
 AVAI_SCHEDS = ["single_step", "multi_step", "cosine"]
 

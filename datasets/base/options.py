@@ -1,0 +1,20 @@
+"""Options that datasets read."""
+
+from imo.datasets.making.corruptions import CORRUPTIONS
+
+
+def extend_cfg(cfg):
+    """Add to the node DATASET."""
+    # CoOp's halves of the classes: all, base or new.
+    cfg.DATASET.SUBSAMPLE_CLASSES = "all"
+    # Validation images: "full" (the whole split, as the IMO authors do), "few" (min(shots, 4) a class, as CoOp does),
+    # "paper" ("full", but ImageNet is tuned on its test set) or "support" (none: methods tune on the support set, each
+    # image left out in turn). ImageNet has no validation split of its own: "full" and "few" hold out training images
+    # that are not in the run's support set.
+    cfg.DATASET.VALIDATION = "full"
+    # Corrupt the test images: <name>-<severity 1..5>, for instance gaussian_noise-3.
+    cfg.DATASET.CORRUPTION = ""
+    # The trainer config that scripts take where none is named.
+    cfg.DATASET.CFG = "vit_b16"
+    # What scripts/shift.sh tests on where no target is named: datasets, or corruptions of this one.
+    cfg.DATASET.SHIFTS = [f"{name}-3" for name in CORRUPTIONS]

@@ -1,0 +1,15 @@
+"""Bottleneck adapters in CLIP's visual transformer: attach, switch on and off, save, load."""
+
+from imo.model.adapter.blocks import Adapter, adapters_of, adapters_switched, attach_adapters, blocks_of
+from imo.model.adapter.files import adapters_sha256, load_adapters, save_adapters
+
+__all__ = [
+    "Adapter",
+    "adapters_of",
+    "adapters_sha256",
+    "adapters_switched",
+    "attach_adapters",
+    "blocks_of",
+    "load_adapters",
+    "save_adapters",
+]

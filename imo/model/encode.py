@@ -1,0 +1,134 @@
+"""Images and class names -> features, original and corrected."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from imo.errors import InputError
+from imo.model.adapter import adapters_switched
+from imo.model.backbone import tokenize, unknown_words
+
+
+def encode_images(model: nn.Module, images: torch.Tensor, corrected: bool = False) -> torch.Tensor:
+    """Image features, not normalised.
+
+    Args:
+        model: CLIP; for corrected features, with adapters.
+        images: (B, 3, H, W), preprocessed.
+        corrected: with the adapters on (VEimo) instead of off (the original CLIP).
+
+    Returns:
+        (B, d) float32, on the model's device.
+    """
+    visual: Any = model.visual
+    side = visual.input_resolution
+    if not torch.is_tensor(images) or images.shape[1:] != (3, side, side) or not len(images):
+        got = tuple(images.shape) if torch.is_tensor(images) else type(images).__name__
+        raise InputError(f"images: expected shape (B, 3, {side}, {side}) and at least one, got {got}")
+    if not torch.isfinite(images).all():
+        raise InputError("images: hold NaN or infinity")
+    return forward_images(model, images, corrected)
+
+
+@torch.no_grad()
+def forward_images(
+    model: nn.Module, images: torch.Tensor, corrected: bool = False, autocast: torch.dtype | None = None
+) -> torch.Tensor:
+    """`encode_images` without a look at the images, which would have a GPU wait for each batch.
+
+    Args:
+        autocast: data type of the matrix products, where not the weights'.
+    """
+    visual: Any = model.visual
+    weight = visual.conv1.weight
+    images = images.to(weight.device, weight.dtype, non_blocking=True)
+    with adapters_switched(model, corrected), torch.autocast(weight.device.type, autocast, autocast is not None):
+        features: torch.Tensor = visual(images)
+    return features.float()
+
+
+def in_blocks(
+    batches: Iterable[Mapping[str, torch.Tensor]], rows: int = 8192, seconds: float = 30
+) -> Iterator[dict[str, torch.Tensor]]:
+    """Batches of rows by name, joined to blocks on the CPU: large enough for files, small enough to lose.
+
+    Args:
+        batches: one or more, on any device.
+        rows: a block ends when it has as many,
+        seconds: or was begun as long ago.
+    """
+    block: list[Mapping[str, torch.Tensor]] = []
+    begun = time.monotonic()
+    for batch in batches:
+        block.append(batch)
+        count = sum(len(next(iter(part.values()))) for part in block)
+        if count >= rows or time.monotonic() - begun >= seconds:
+            yield _joined(block)
+            block, begun = [], time.monotonic()
+    if block:
+        yield _joined(block)
+
+
+def _joined(block: Sequence[Mapping[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    return {name: torch.cat([part[name] for part in block]).float().cpu() for name in block[0]}
+
+
+def text_classifier(
+    model: nn.Module, classnames: Sequence[str], templates: str | Sequence[str], batch_size: int = 256
+) -> torch.Tensor:
+    """One weight vector per class: the mean over templates of the normalised text features, normalised.
+
+    Args:
+        model: CLIP.
+        classnames: C names; underscores are read as spaces.
+        templates: one or several texts with one `{}`.
+        batch_size: prompts per forward pass.
+
+    Returns:
+        (C, d) float32, normalised rows.
+
+    Raises:
+        InputError: no names, no templates, or a template without `{}`.
+    """
+    features = F.normalize(encode_texts(model, classnames, templates, batch_size), dim=-1)
+    return F.normalize(features.mean(dim=1), dim=-1)
+
+
+@torch.no_grad()
+def encode_texts(
+    model: nn.Module, classnames: Sequence[str], templates: str | Sequence[str], batch_size: int = 256
+) -> torch.Tensor:
+    """Text features of every class in every template, not normalised. (C, T, d) float32; as `text_classifier`."""
+    templates = [templates] if isinstance(templates, str) else list(templates)
+    if not classnames or not templates:
+        raise InputError(f"expected class names and templates, got {len(classnames)} names, {len(templates)} templates")
+    for template in templates:
+        if template.count("{}") != 1:
+            raise InputError(f"templates: expected one '{{}}' where the class name goes, got '{template}'")
+    prompts = [template.format(name.replace("_", " ")) for name in classnames for template in templates]
+    unknown = unknown_words(model, prompts)
+    if unknown:
+        warnings.warn(f"prompt words without meaning to this backbone: {', '.join(unknown)}", stacklevel=3)
+    encode_text: Any = model.encode_text
+    to_tokens = getattr(model, "tokenize", tokenize)
+    device = next(model.parameters()).device
+    features = [
+        encode_text(_tokens(to_tokens, prompts[i : i + batch_size]).to(device)).float()
+        for i in range(0, len(prompts), batch_size)
+    ]
+    return torch.cat(features).view(len(classnames), len(templates), -1)
+
+
+def _tokens(to_tokens: Any, prompts: Sequence[str]) -> torch.Tensor:
+    try:
+        tokens: torch.Tensor = to_tokens(list(prompts))
+    except RuntimeError as error:  # longer than the context
+        raise InputError(f"templates: {error}; shorten the template or the class name") from error
+    return tokens

@@ -1,0 +1,112 @@
+"""A store's folder as it lies on disk: what there is, what may go. All of it can be computed again."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from imo.errors import InputError
+from imo.store.shards import SUFFIX, DamagedShard, Shard, write_shard
+
+_ABANDONED = 3600.0  # seconds after which a temporary file belongs to no process that still writes it
+_MERGED_ROWS = 32768  # small shards are merged to files of about as many rows
+
+
+@dataclass
+class SpaceFolder:
+    """One space of a store.
+
+    Attributes:
+        space: what its features depend on; empty where space.json is missing or damaged.
+    """
+
+    folder: Path
+    space: dict[str, Any]
+
+    @property
+    def shards(self) -> list[Path]:
+        return sorted(self.folder.glob(f"*{SUFFIX}"))
+
+    @property
+    def temporaries(self) -> list[Path]:
+        """Files that an interrupted process left."""
+        return [path for path in self.folder.glob(".*") if time.time() - path.stat().st_mtime > _ABANDONED]
+
+    @property
+    def unused(self) -> float:
+        """Seconds since its features were last asked for."""
+        description = self.folder / "space.json"
+        return time.time() - (description if description.exists() else self.folder).stat().st_mtime
+
+    def remove(self) -> None:
+        """Remove it; files that are not the store's stay."""
+        for path in [*self.shards, *self.temporaries, self.folder / "space.json"]:
+            path.unlink(missing_ok=True)
+        if not any(self.folder.iterdir()):
+            self.folder.rmdir()
+
+    def tidy(self, dry_run: bool) -> Iterator[str]:
+        """Remove damaged and left-over files and merge small shards; yields a line for each thing done."""
+        for path in self.temporaries:
+            yield f"{path}: left over by an interrupted process"
+            if not dry_run:
+                path.unlink(missing_ok=True)
+        small = []
+        for path in self.shards:
+            try:
+                shard = Shard(path)
+                shard.features()
+            except FileNotFoundError:  # removed meanwhile
+                continue
+            except DamagedShard as error:
+                yield str(error)
+                if not dry_run:
+                    path.unlink(missing_ok=True)
+                continue
+            if len(shard.identities) < _MERGED_ROWS / 2:
+                small.append(shard)
+        while len(small) > 1:
+            group: list[Shard] = []
+            while small and sum(len(shard.identities) for shard in group) < _MERGED_ROWS:
+                group.append(small.pop())
+            if len(group) > 1:
+                yield f"{self.folder}: {len(group)} small shards merged"
+                if not dry_run:
+                    merge(group)
+
+
+def spaces_of(root: Path) -> list[SpaceFolder]:
+    """The spaces of a store, last used first.
+
+    Raises:
+        InputError: no such folder.
+    """
+    if not root.is_dir():
+        raise InputError(f"{root}: no such store; give --store the folder of IMO.STORE (scripts: OUTPUT/features)")
+    found = []
+    for folder in root.iterdir():
+        if folder.is_dir() and re.fullmatch(r"[0-9a-f]{24}", folder.name):
+            try:
+                space = json.loads((folder / "space.json").read_text())
+            except (OSError, ValueError):
+                space = {}
+            found.append(SpaceFolder(folder, space))
+    return sorted(found, key=lambda space: space.unused)
+
+
+def merge(shards: Sequence[Shard]) -> None:
+    """Put the rows of shards of one space into one. Who reads meanwhile finds each row at least once, or encodes it."""
+    identities = np.concatenate([shard.identities for shard in shards])
+    first = np.sort(np.unique(identities, return_index=True)[1])  # two processes may have encoded the same image
+    rows = torch.cat([shard.features() for shard in shards])[torch.from_numpy(first)]
+    write_shard(shards[0].path.parent, identities[first], rows)
+    for shard in shards:
+        shard.path.unlink(missing_ok=True)

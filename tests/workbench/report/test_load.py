@@ -1,0 +1,101 @@
+import numpy as np
+import pytest
+from reporting import make_analysis, make_run, make_study, write_analysis, write_study
+
+from imo.errors import InputError
+from imo.workbench.report.load import gather
+
+
+def test_runs_shifted_runs_and_analyses(tmp_path):
+    shifted = make_run("TipX", 4, 1, 30.0, "Birds-blur-3", trained_on="Birds")
+    write_study(tmp_path, [*make_study(), shifted])
+    write_analysis(tmp_path, make_analysis())
+    sources = gather(tmp_path)
+    assert len(sources.runs) == len(make_study())
+    assert [run["dataset"] for run in sources.shifted["Birds"]] == ["Birds-blur-3"]
+    assert list(sources.analyses) == ["Birds"] and sources.skipped == []
+    assert {run["shots"] for run in gather(tmp_path, ["ZeroshotCLIP"]).runs} == {0}
+    with pytest.raises(InputError, match=r"--methods: there are no runs of 'TipY'.*TipX, TipXPP, ZeroshotCLIP"):
+        gather(tmp_path, ["TipX", "TipY"])
+
+
+def test_training_of_adapters_is_no_method(tmp_path):
+    adapter = make_run("IMOAdapter", 200, 1, 90.0, "Glyphs", correction="adapter", overlap={"none": {}, "adapter": {}})
+    write_study(tmp_path, [make_run(), adapter])
+    sources = gather(tmp_path)
+    assert [run["trainer"] for run in sources.runs] == ["TipX"]
+    assert [run["trainer"] for run in sources.adapters] == ["IMOAdapter"]
+
+
+@pytest.mark.parametrize(
+    "change, reason",
+    [
+        ({"accuracy": "50"}, "'accuracy' is '50'"),
+        ({"accuracy": float("nan")}, "'accuracy' is nan"),
+        ({"accuracy": 101.0}, "'accuracy' is 101.0"),
+        ({"shots": True}, "'shots' is True"),
+        ({"seed": None}, "'seed' is None"),
+        ({"hyper_parameters": []}, "'hyper_parameters' is"),
+        ({"tuned_on": 3}, "'tuned_on' is 3"),
+        ({"overlap": {"area": 0.5}}, "'overlap' has None for 'separation'"),
+        ({"overlap": 3}, "'overlap' is 3"),
+    ],
+)
+def test_results_that_make_no_sense_are_left_out_and_named(tmp_path, change, reason):
+    write_study(tmp_path, [make_run(), make_run("TipXPP", **change)])
+    sources = gather(tmp_path)
+    assert [run["trainer"] for run in sources.runs] == ["TipX"]
+    assert len(sources.skipped) == 1 and "TipXPP" in sources.skipped[0] and reason in sources.skipped[0]
+
+
+def test_files_that_cannot_be_read_are_left_out_and_named(tmp_path):
+    write_study(tmp_path, [make_run()])
+    (tmp_path / "half").mkdir()
+    (tmp_path / "half/results.json").write_text("{")
+    analysis = make_analysis()
+    analysis["corrections"]["none"]["image"]["paired"] = ["many"]
+    write_analysis(tmp_path, analysis)
+    assert [line.split(":")[0] for line in gather(tmp_path).skipped] == [
+        "half/results.json",
+        "overlap/birds/overlap.json",
+    ]
+
+
+def test_two_runs_of_the_same_are_refused(tmp_path):
+    write_study(tmp_path, [make_run()])
+    write_study(tmp_path / "copy", [make_run()])
+    with pytest.raises(InputError, match=r"Digits/.*copy/.*|copy/.*Digits/.*two runs of the same"):
+        gather(tmp_path)
+
+
+@pytest.mark.parametrize("key", ["backbone_sha256", "adapter_sha256", "tuned_on"])
+def test_seeds_of_other_weights_or_protocols_are_not_averaged(tmp_path, key):
+    write_study(tmp_path, [make_run(seed=1), make_run(seed=2, **{key: "other"})])
+    with pytest.raises(InputError, match=f"'{key}' is 'other'"):
+        gather(tmp_path)
+
+
+def test_an_empty_or_absent_folder_is_refused(tmp_path):
+    for folder in (tmp_path, tmp_path / "none"):
+        with pytest.raises(InputError, match=str(folder)):
+            gather(folder)
+
+
+def test_surfaces_are_read_without_unpickling(tmp_path, malicious_file):
+    write_study(tmp_path, [make_run()])
+    sources = gather(tmp_path)
+    (run,) = sources.runs
+    path = tmp_path / run["folder"] / "surface.npz"
+    assert sources.surface(run) is None
+    good = {"alphas": np.arange(3.0), "betas": np.arange(2.0), "gammas": np.zeros(1), "n": np.array(9)}
+    np.savez(path, **good, correct=np.ones((3, 2, 1), np.int32))
+    assert sources.surface(run)["correct"].shape == (3, 2, 1)
+    objects = np.empty((3, 2, 1), dtype=object)
+    for bad in ({"correct": np.ones((2, 3, 1))}, {"correct": objects}, {}):
+        np.savez(path, **good, **bad)
+        with pytest.raises(InputError, match=r"surface\.npz"):
+            sources.surface(run)
+    path.write_bytes(malicious_file[0].read_bytes())
+    with pytest.raises(InputError, match=r"surface\.npz"):
+        sources.surface(run)
+    assert not malicious_file[1].exists()

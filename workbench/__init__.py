@@ -1,0 +1,19 @@
+"""The workbench around the methods: training runs, plans, comparison, sweep, overlap, report, the command `imo`.
+
+`extend_cfg` is what another project's train.py calls.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+
+def extend_cfg(cfg: Any) -> None:
+    """Register our trainers and datasets beside those that are there, and add their options to Dassl's defaults.
+
+    For another project's train.py: between its `get_cfg_default()` and its own `extend_cfg`, whose nodes then win, and
+    after its imports, whose names then win (ours are called `imo.` and the name where one is taken).
+    """
+    for name in ("imo.trainers", "imo.datasets"):
+        importlib.import_module(name).extend_cfg(cfg)

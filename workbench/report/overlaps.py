@@ -1,0 +1,58 @@
+"""Tables of overlap.json: images with images and with class texts, and the classes taken for each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from imo.workbench.report.formats import Entry, Table
+
+_CONFUSED = 5  # listed of each
+
+
+def analysis_tables(analyses: Mapping[str, Mapping[str, Any]]) -> list[Table]:
+    """Measures with intervals, and the most confused classes, of each dataset and correction; none without analyses."""
+    lines, confused = [], []
+    for dataset, content in analyses.items():
+        first = next(iter(content["corrections"]))
+        for correction, kinds in content["corrections"].items():
+            for kind in ("image", "text"):
+                report = kinds[kind]["report"]
+                low, high = report["interval"]
+                beyond = 1 - report["separation"]
+                added, least, most = kinds[kind]["added_separation"]
+                change = "" if correction == first else f"{-added:+.3f} [{-most:+.3f}, {-least:+.3f}]"
+                what = [Entry(text) for text in (dataset, f"image-{kind}", correction)]
+                lines.append(
+                    (
+                        *what,
+                        Entry(f"{report['area']:.3f}", report["area"]),
+                        Entry(f"{beyond:.3f} [{1 - high:.3f}, {1 - low:.3f}]", beyond),
+                        Entry(change, -added),
+                        *(Entry(f"{report[key]:.3f}", report[key]) for key in ("paired", "unpaired")),
+                        Entry(f"{report['images']} ({content['split']})", report["images"]),
+                    )
+                )
+                worst = [f"{p['class']} → {p['with']} {p['share']:.0%}" for p in kinds[kind]["confused"][:_CONFUSED]]
+                confused.append((*what, Entry("; ".join(worst) or "none")))
+    measures = Table(
+        "overlap",
+        "Overlap of images with images, and of images with class texts",
+        (*_WHAT, "area", "P(unpaired > paired)", "its change", "paired mean", "unpaired mean", "images"),
+        tuple(lines),
+        "Area shared by the two normalised histograms over 200 bins of [-1, 1]. P: probability that a random unpaired "
+        "pair is more similar than a random paired one, with a 95 % interval over other draws of the images; "
+        "its change from the first correction is measured on the same images, and so has a narrower interval.",
+    )
+    pairs = Table(
+        "confused",
+        "Classes taken for each other",
+        (*_WHAT, "most confused"),
+        tuple(confused),
+        "Class → other: share of the class's images that are more similar to the other class than to their own: to its "
+        "images on average (themselves left out), or to its text.",
+    )
+    return [measures, pairs] if lines else []
+
+
+_WHAT = ("dataset", "pairs", "correction")
