@@ -1,7 +1,10 @@
-"""DATASETS.md, out of what the datasets declare."""
+"""`imo datasets document`: DATASETS.md, from what the datasets declare."""
+
+from __future__ import annotations
 
 import inspect
 
+from imo.datasets.base import SplitDataset
 from imo.datasets.tool.check import declared, published, words
 
 HEAD = """\
@@ -63,38 +66,43 @@ DATASET:
 """
 
 
-def document():
+def document() -> str:
     """The text of DATASETS.md."""
     kinds = declared()
     made = [name for name in kinds if name not in published() and name != "Folder"]
     parts = [HEAD, "## Published datasets\n", *(section(name, kinds[name]) for name in published())]
-    parts += [OWN + inspect.cleandoc(kinds["Folder"].__doc__) + "\n", "## Made on first use\n"]
+    parts += [OWN + described(kinds["Folder"]) + "\n", "## Made on first use\n"]
     parts += ["\n".join(f"* **{name}** (`{yaml(kinds[name])}`): {summary(kinds[name])}" for name in made) + "\n"]
     return "\n".join(parts)
 
 
-def yaml(kind):
+def yaml(kind: type[SplitDataset]) -> str:
     """The name of a dataset's config, which is that of its module."""
     return kind.__module__.rpartition(".")[2]
 
 
-def summary(kind):
-    """The first line of its module."""
-    return inspect.getdoc(inspect.getmodule(kind)).splitlines()[0]
+def summary(kind: type[SplitDataset]) -> str:
+    """The first line of the docstring of a dataset's module."""
+    return described(inspect.getmodule(kind)).splitlines()[0]
 
 
-def section(name, kind):
-    """One dataset."""
-    lines = [f"### {name}\n", f"{summary(kind)} {' '.join(inspect.cleandoc(kind.__doc__).split())}\n"]
+def described(thing: object) -> str:
+    """The docstring of a class or module, without indentation."""
+    return inspect.cleandoc(thing.__doc__ or "")
+
+
+def section(name: str, kind: type[SplitDataset]) -> str:
+    """The section on a published dataset: what it is, its sizes and prompts, and where to get each file."""
+    lines = [f"### {name}\n", f"{summary(kind)} {' '.join(described(kind).split())}\n"]
     lines += [f"* config `{yaml(kind)}`, folder `{kind.dataset_dir}/`"]
     if kind.sizes:
-        lines += [f"* {words(tuple(kind.sizes))}"]
+        lines += [f"* {words(kind.sizes)}"]
     lines += [
         f"* {'templates' if len(kind.templates) > 1 else 'template'} {', '.join(f'`{t}`' for t in kind.templates)}"
     ]
     if kind.torchvision:
         lines += [f"* fetched by `prepare {name}`: {', '.join(f'`{to}`' for to in kind.torchvision.moves.values())}"]
-    if kind.fallback and kind.split_file:
+    if kind.fallback is not SplitDataset.fallback and kind.split_file:
         lines += [f"* without `{kind.split_file}` the split is computed"]
     lines += [f"* `{other}/` is taken for `{usual}/`" for usual, other in kind.mirrors.items()]
     lines += [f"* `{path}/` cannot serve: {why}" for path, why in kind.unfit.items()]

@@ -13,7 +13,7 @@ from dassl.data.transforms import build_transform
 from layouts import WNIDS, imagenet, imagenet_a, imagenet_r, imagenet_sketch, imagenetv2, variant, write
 
 import imo
-from imo.datasets.making.corruptions import CORRUPTIONS
+from imo.datasets.base.corruptions import CORRUPTIONS
 from imo.files import open_image
 from imo.workbench import train
 
