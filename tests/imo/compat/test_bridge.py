@@ -1,4 +1,4 @@
-import importlib
+import importlib.util
 import sys
 
 from imo.compat.bridge import ensure_dassl
@@ -6,7 +6,7 @@ from imo.compat.bridge import ensure_dassl
 
 def test_an_installed_dassl_is_left_alone(tmp_path, monkeypatch):
     (tmp_path / "dassl").mkdir()
-    (tmp_path / "dassl/__init__.py").write_text("__version__ = 'theirs'")
+    (tmp_path / "dassl/__init__.py").touch()
     for name in [name for name in sys.modules if name.partition(".")[0] == "dassl"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setattr(sys, "path", [path for path in sys.path if not path.endswith("compat")])
@@ -14,4 +14,4 @@ def test_an_installed_dassl_is_left_alone(tmp_path, monkeypatch):
     before = list(sys.path)
     assert ensure_dassl() == "dassl"
     assert sys.path == before
-    assert importlib.import_module("dassl").__version__ == "theirs"
+    assert importlib.util.find_spec("dassl").origin == str(tmp_path / "dassl/__init__.py")
