@@ -19,13 +19,14 @@ CHOICES = {
 }
 _WITHOUT_EFFECT = (
     "OUTPUT_DIR", "RESUME", "VERBOSE", "DATASET.ROOT", "DATASET.CFG", "DATASET.SHIFTS", "DATALOADER.NUM_WORKERS",
-    "IMO.STORE",
+    "IMO.STORE", "IMO.CFG",
 )  # fmt: skip
 
 
 def extend_cfg(cfg):
     """Add the node IMO."""
     cfg.IMO = CfgNode()
+    cfg.IMO.CFG = ""  # name of the trainer's config, for tables; noted where the file is read
     # Image features of the cache: "none" (CLIP's own), "adapter" (IMO-corrected, always so in the PP trainers) or
     # "isoclip" (without some singular directions of CLIP's projectors).
     cfg.IMO.CORRECTION = "none"
