@@ -1,14 +1,14 @@
 """What a dataset declares about where its data come from and how many images there should be."""
 
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 
 
 class Sizes(NamedTuple):
     """Published numbers of classes and images; None where a dataset has no such part."""
 
     classes: int
-    train: Optional[int]
-    val: Optional[int]
+    train: int | None
+    val: int | None
     test: int
 
 

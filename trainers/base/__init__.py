@@ -5,7 +5,7 @@ use) need Dassl, and are imported by `imo.trainers.register`.
 """
 
 from imo.trainers.base.gradient import GradientMethod, Training
-from imo.trainers.base.method import METHODS, Method, cache_method, method
+from imo.trainers.base.methods import METHODS, Method, cache_method, method
 from imo.trainers.base.task import Queries, Task, TextClassifier
 
 __all__ = [

@@ -13,7 +13,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler
 from tqdm import tqdm
 
 from imo.errors import InputError
-from imo.trainers.base.method import Method
+from imo.trainers.base.methods import Method
 from imo.trainers.base.task import Queries, Task, TextClassifier
 
 Groups = list[dict[str, Any]]  # parameter groups as PyTorch's optimisers take them

@@ -24,7 +24,7 @@ from imo.trainers.base.clip_trainer import ClipTrainer
 from imo.trainers.base.corrections import choose_isoclip, isoclip_ranges
 from imo.trainers.base.foreign import protocol_of, templates_of
 from imo.trainers.base.gradient import GradientMethod, Groups, Training
-from imo.trainers.base.method import Method
+from imo.trainers.base.methods import Method
 from imo.trainers.base.options import method_options, node_of
 from imo.trainers.base.schedule import build_schedule
 from imo.trainers.base.task import ImageFunction, Queries, Task, TextClassifier

@@ -15,7 +15,7 @@ from imo.model.adapter import adapters_sha256
 from imo.model.assets import shipped_adapter, shipped_backbone
 from imo.model.backbone import named_file
 from imo.trainers.base.corrections import ENCODERS
-from imo.trainers.base.method import Method
+from imo.trainers.base.methods import Method
 
 CHOICES = {
     "CORRECTION": tuple(ENCODERS),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from dassl.engine import TRAINER_REGISTRY
+from dassl import engine
 
-from imo.trainers.base.method import METHODS, Method
 from imo.trainers.base.method_trainer import MethodTrainer
+from imo.trainers.base.methods import METHODS, Method
 from imo.trainers.base.options import node_of
 
 
@@ -23,8 +23,9 @@ def trainer_of(method: type[Method]) -> type[MethodTrainer]:
 def corrected_name(name: str, correction: str) -> str | None:
     """The trainer that is the named one under a correction, for instance TipXPP for ("TipX", "adapter"); None where
     there is none."""
-    for other in TRAINER_REGISTRY.registered_names():
-        kind: Any = TRAINER_REGISTRY.get(other)
+    registry = engine.TRAINER_REGISTRY
+    for other in registry.registered_names():
+        kind: Any = registry.get(other)
         if getattr(kind, "base_name", None) == name and kind.correction == correction:
             return str(other)
     return None

@@ -5,14 +5,13 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Union
 
 import torch
 import torch.nn.functional as F
 
 from imo.errors import InputError
 
-Lazy = Union[torch.Tensor, Callable[[], torch.Tensor]]  # a tensor, or a function that makes it at first need
+Lazy = torch.Tensor | Callable[[], torch.Tensor]  # a tensor, or a function that makes it at first need
 ImageFunction = Callable[[torch.nn.Module, torch.Tensor], torch.Tensor]  # (CLIP, (B, 3, H, W)) -> (B, k)
 RowSource = Callable[[Mapping[str, object], ImageFunction], torch.Tensor]
 
