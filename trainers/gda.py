@@ -34,7 +34,7 @@ class GDA(Method):
         self.choose(queries, (({"alpha": alpha}, zero_shot + alpha * scores) for alpha in ALPHAS))
 
     def logits(self, queries: Queries) -> torch.Tensor:
-        scores = F.normalize(queries.corrected, dim=-1) @ self.weights.T + self.bias
+        scores: torch.Tensor = F.normalize(queries.corrected, dim=-1) @ self.weights.T + self.bias
         return queries.zero_shot_logits() + self.settings["alpha"] * scores
 
     def restrict(self, classes: torch.Tensor) -> None:

@@ -38,11 +38,12 @@ class LPPlusPlus(GradientMethod):
             loss = F.cross_entropy(self.scores(text, features), labels)
             self.alphas.grad = None
             optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimizer.step()
             if epoch % ALPHA_EVERY == 0:
-                with torch.no_grad():
-                    self.alphas -= alpha_step * self.alphas.grad
+                gradient = self.alphas.grad
+                assert gradient is not None
+                self.alphas.data -= alpha_step * gradient
 
     def scores(self, text: TextClassifier, *inputs: torch.Tensor) -> torch.Tensor:
         return blended_logits(F.normalize(inputs[0], dim=-1), self.weights, self.alphas, self.classifier)

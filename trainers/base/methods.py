@@ -147,9 +147,6 @@ def cache_method(cls: M) -> M:
     that adapters corrected, as Tip-Adapter++ is to Tip-Adapter."""
     summary = (cls.__doc__ or cls.__name__).partition("\n")[0]
     doc = f"{cls.__name__} on features corrected by adapters (++). {summary}"
-    corrected = type(
-        f"{cls.__name__}PP", (cls,), {"__doc__": doc, "__module__": cls.__module__, "correction": "adapter"}
-    )
-    corrected.base = cls
-    method(corrected)
+    facts = {"__doc__": doc, "__module__": cls.__module__, "correction": "adapter", "base": cls}
+    method(type(f"{cls.__name__}PP", (cls,), facts))
     return method(cls)

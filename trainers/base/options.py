@@ -98,9 +98,9 @@ def fingerprint(cfg: CfgNode) -> str:
 def _weights(cfg: CfgNode, correction: str) -> str:
     """Digests of the weights that a run reads from files, shipped ones included. (OpenAI's names stand for content.)"""
     name = cfg.MODEL.BACKBONE.NAME
-    backbone, adapter = shipped_backbone(name) or named_file(name), ""
+    backbone, adapter = shipped_backbone(name) or named_file(name), None
     if ENCODERS.get(correction) == "adapter":
-        adapter = cfg.IMO.ADAPTER or shipped_adapter(name) or ""
+        adapter = cfg.IMO.ADAPTER or shipped_adapter(name)
     found = [file_sha256(backbone)] if backbone else []
     return " ".join(found + ([adapters_sha256(adapter)] if adapter and os.path.isfile(adapter) else []))
 
