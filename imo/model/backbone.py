@@ -46,7 +46,7 @@ def tokenize(texts: str | Sequence[str], truncate: bool = False) -> torch.Tensor
 
 def named_file(name: str) -> Path | None:
     """The weights file that a backbone's name spells out; None where it names none."""
-    path = Path(name.partition("/")[2] if name.startswith(_open_clip.PREFIX) else name)
+    path = Path(name.partition("/")[2] if name.startswith(_open_clip.PREFIX) else name).expanduser()
     return path if path.is_file() else None
 
 

@@ -11,10 +11,8 @@ from tqdm import tqdm
 from imo.errors import InputError
 from imo.model.backbone import unknown_words
 from imo.model.encode import encode_images
-from imo.results import read_results
 from imo.trainers.adapter.data import SeededViews
 from imo.trainers.base.clip_trainer import ClipTrainer
-from imo.trainers.base.foreign import tuned_on
 from imo.trainers.base.schedule import build_schedule
 
 PRECISIONS = ("fp16", "fp32", "amp")

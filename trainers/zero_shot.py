@@ -1,15 +1,18 @@
 """Zero-shot CLIP, with one prompt and with several."""
 
-from dassl.engine import TRAINER_REGISTRY
+from __future__ import annotations
 
-from imo.model.templates import SELECTED
-from imo.trainers.base.foreign import DEFAULT_TEMPLATE
-from imo.trainers.base.training_free import TrainingFreeTrainer
+from collections.abc import Iterable
+
+import torch
+
+from imo.model.templates import DEFAULT, SELECTED
+from imo.trainers.base import Method, Queries, Task, method
 
 
-@TRAINER_REGISTRY.register()
-class ZeroshotCLIP(TrainingFreeTrainer):
-    """Classification by text alone, one prompt a class: `100 f W^T`.
+@method
+class ZeroshotCLIP(Method):
+    """Classification by text alone, one prompt a class: logits `exp(logit_scale) f W^T`.
 
     Radford et al., "Learning Transferable Visual Models From Natural Language Supervision", ICML 2021,
     https://arxiv.org/abs/2103.00020. Uses no support set and no validation images. The prompt is the dataset's own, as
@@ -19,20 +22,21 @@ class ZeroshotCLIP(TrainingFreeTrainer):
     correction = "none"
     needs_shots = False
 
-    def choose_templates(self, templates):
-        return templates if len(templates) == 1 else [DEFAULT_TEMPLATE]
+    def choose_templates(self, templates: Iterable[str]) -> list[str]:
+        own = list(templates)
+        return own if len(own) == 1 else [DEFAULT]
 
-    def fit(self):
-        pass
+    def fit(self, task: Task) -> None:
+        """There is nothing to learn."""
 
-    def restrict(self, source_classes):
+    def logits(self, queries: Queries) -> torch.Tensor:
+        return queries.zero_shot_logits()
+
+    def restrict(self, classes: torch.Tensor) -> None:
         """There is nothing to restrict."""
 
-    def logits(self, split):
-        return self.zero_shot_logits(split)
 
-
-@TRAINER_REGISTRY.register()
+@method
 class ZeroshotCLIP2(ZeroshotCLIP):
     """Zero-shot CLIP on the mean of several prompts: seven general ones and the dataset's own.
 
@@ -41,5 +45,5 @@ class ZeroshotCLIP2(ZeroshotCLIP):
     variants, we do not.
     """
 
-    def choose_templates(self, templates):
+    def choose_templates(self, templates: Iterable[str]) -> list[str]:
         return list(dict.fromkeys([*SELECTED, *templates]))
