@@ -199,5 +199,5 @@ def write_results(folder: str | Path, results: dict[str, Any]) -> Path:
     path = Path(folder) / FILE_NAME
     with atomic_path(path) as temporary:
         content = {"schema_version": SCHEMA_VERSION, **results, "versions": versions()}
-        temporary.write_bytes(msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n")
+        temporary.write_bytes(msgspec.json.format(msgspec.json.encode(content, enc_hook=float), indent=2) + b"\n")
     return path
