@@ -189,8 +189,8 @@ class ClipTrainer(TrainerX):
             "adapter_sha256": self.adapter_sha256,
             "shots": cfg.DATASET.NUM_SHOTS,
             "seed": cfg.SEED,
-            "accuracy": test_results["accuracy"],
-            "macro_f1": test_results["macro_f1"],
+            "accuracy": float(test_results["accuracy"]),  # upstream's are NumPy's
+            "macro_f1": float(test_results["macro_f1"]),
             "n_test": len(dataset.test),
             "protocol": self.protocol,
             "tuned_on": str(self.protocol),
