@@ -76,7 +76,6 @@ class IMOAdapter(ClipTrainer):
     def build_model(self) -> None:
         """CLIP with fresh adapters, the objective, and what makes its steps."""
         cfg = self.cfg
-        self.seconds: dict[str, float] = {}
         self.protocol = protocol_of(self.dm.dataset).nothing()
         with self.stage("load"):
             self.load_backbone()

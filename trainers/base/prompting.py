@@ -69,7 +69,6 @@ class PromptTrainer(ClipTrainer):
     def build_model(self) -> None:
         """CLIP, the prompt learner, and what trains it."""
         cfg = self.cfg
-        self.seconds: dict[str, float] = {}
         with self.stage("load"):
             self.load_backbone()
             if self.options.PREC != "fp16":
@@ -85,7 +84,6 @@ class PromptTrainer(ClipTrainer):
             print(f"Warning: words that mean nothing to backbone '{cfg.MODEL.BACKBONE.NAME}': {words}")
         if cfg.MODEL.INIT_WEIGHTS:
             load_pretrained_weights(learner, cfg.MODEL.INIT_WEIGHTS)
-        self.trained_on = cfg.DATASET.NAME
         self.protocol = protocol_of(self.dm.dataset)
         if not self.chooses_epoch:
             self.protocol = self.protocol.nothing()
