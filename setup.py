@@ -19,9 +19,9 @@ BELOW = [
 
 EXTRAS = {
     # Tables, figures and the page that `imo report` writes.
-    "report": ["matplotlib>=3.8", "scipy>=1.11", "jinja2>=3.1"],
+    "report": ["matplotlib>=3.8", "scipy>=1.11.1", "jinja2>=3.1"],
     # The digits, and the drawn characters on which the adapters of `glyph` are trained.
-    "demo": ["scikit-learn>=1.3", "mlxtend>=0.23", "matplotlib>=3.8", "scikit-image>=0.22", "scipy>=1.11"],
+    "demo": ["scikit-learn>=1.3", "mlxtend>=0.23", "matplotlib>=3.8", "scikit-image>=0.22", "scipy>=1.11.1"],
     "linear_probe": ["scikit-learn>=1.3"],
     "open_clip": ["open_clip_torch>=3"],
     "dino": ["lightly>=1.5.10"],
@@ -55,7 +55,7 @@ setup(
         "imo": ["py.typed"],
         "imo.model.assets": ["*.safetensors"],
         "imo.configs": ["**/*.yaml"],
-        "imo.workbench.report": ["*.j2"],
+        "imo.workbench.report": ["*.j2", "*.js"],
     },
     entry_points={"console_scripts": ["imo=imo.workbench.cli:main", "imo-run=imo.workbench.cli:run_main"]},
     install_requires=[
