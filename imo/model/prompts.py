@@ -77,6 +77,8 @@ class PromptLearner(nn.Module):
         InputError: unknown position, no context, a prompt longer than CLIP's 77 tokens, or a model of open_clip's.
     """
 
+    ends: torch.Tensor
+
     def __init__(
         self,
         model: nn.Module,
