@@ -14,7 +14,7 @@ from imo.files import file_sha256
 from imo.model.adapter import adapters_sha256, blocks_of, load_adapters
 from imo.model.assets import shipped_adapter
 from imo.model.backbone import load_clip, locate
-from imo.results import write_results
+from imo.results import Result, versions, write_result, write_results
 from imo.trainers.base import distributed as _distributed
 from imo.trainers.base.corrections import ENCODERS, isoclip_of
 from imo.trainers.base.options import CHOICES, fingerprint
@@ -173,4 +173,34 @@ class ClipTrainer(TrainerX):
             **more,
         }
         path = write_results(self.output_dir, results)
+        print(f"Results saved to {path}")
+
+    def write_result(self, test_results, **fields):
+        """TEMPORARY"""
+        if _distributed.rank() > 0:
+            return
+        cfg, dataset = self.cfg, self.dm.dataset
+        common = {
+            "trainer": cfg.TRAINER.NAME,
+            "method": cfg.TRAINER.NAME,
+            "base": None,
+            "correction": self.correction,
+            "cfg": self.cfg_name(),
+            "dataset": getattr(dataset, "target_name", cfg.DATASET.NAME),
+            "trained_on": cfg.DATASET.NAME,
+            "backbone": cfg.MODEL.BACKBONE.NAME,
+            "backbone_sha256": self.backbone_sha256,
+            "adapter_sha256": self.adapter_sha256,
+            "shots": cfg.DATASET.NUM_SHOTS,
+            "seed": cfg.SEED,
+            "accuracy": test_results["accuracy"],
+            "macro_f1": test_results["macro_f1"],
+            "n_test": len(dataset.test),
+            "protocol": self.protocol,
+            "tuned_on": str(self.protocol),
+            "seconds": {stage: round(seconds, 3) for stage, seconds in self.seconds.items()},
+            "settings": fingerprint(cfg),
+            "versions": versions(),
+        }
+        path = write_result(self.output_dir, Result(**{**common, **fields}))
         print(f"Results saved to {path}")

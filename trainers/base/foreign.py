@@ -3,6 +3,7 @@
 from dassl.data.datasets import DATASET_REGISTRY
 
 from imo.compat.plugins import PREFIX
+from imo.protocol import Protocol
 
 DEFAULT_TEMPLATE = "a photo of a {}."
 
@@ -21,3 +22,10 @@ def tuned_on(dataset):
         return dataset.tuned_on
     tested = {item.impath for item in dataset.test}
     return "test" if any(item.impath in tested for item in dataset.val or ()) else "val"
+
+
+def protocol_of(dataset):
+    """TEMPORARY"""
+    words = tuned_on(dataset)
+    validation = "few" if "few" in words else "full"
+    return Protocol(validation if hasattr(dataset, "tuned_on") else "", words.partition(" (")[0])
