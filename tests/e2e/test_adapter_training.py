@@ -6,29 +6,19 @@ import signal
 import sys
 from multiprocessing import forkserver
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from bench import ROOT, Finished
 from safetensors.torch import load_file
-from torch import nn
 from torch.distributed import run as torchrun
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
 import imo
-from imo.errors import InputError
 from imo.model.adapter import adapters_of
-from imo.trainers.adapter.objectives import Objective
-from imo.trainers.adapter.options import extend_cfg
-from imo.trainers.adapter.progress import Progress, random_states, set_random_states
-from imo.trainers.adapter.steps import Stepper, gradient_scaler, learning_rate
 from imo.trainers.base import distributed
 from imo.trainers.imo_adapter import IMOAdapter
-
-# isort: split
-from dassl.config import get_cfg_default
 
 OPTION = "TRAINER.IMOADAPTER"
 SMALL = ("DATALOADER.TRAIN_X.BATCH_SIZE", 6, "OPTIM.MAX_EPOCH", 3, "TRAIN.PRINT_FREQ", 1, f"{OPTION}.SCALE", 0.5)
@@ -95,15 +85,6 @@ def test_interrupted_and_resumed_equals_uninterrupted(bench, monkeypatch, interr
     assert len(whole.results["training"]["loss_curve"]) == 3 * 1  # 2 of 4 classes, 8 images, batches of 6
     saved = torch.load(folder / "adapter/model-best.pth.tar", weights_only=True)["state_dict"]["progress._extra_state"]
     assert saved["seconds"] == pytest.approx(halves.results["seconds"]["train"], abs=1e-3)
-
-
-def test_random_states_come_back():
-    states = random_states()
-    draw = lambda: (torch.rand(3).tolist(), np.random.rand(3).tolist(), __import__("random").random())  # noqa: E731
-    first = draw()
-    assert draw() != first
-    set_random_states(states)
-    assert draw() == first
 
 
 def test_half_done_run_of_other_settings_is_refused(bench, monkeypatch, interrupted):
@@ -186,14 +167,6 @@ def test_failure_of_one_process_ends_all(bench, two_processes):
     assert not (run.folder / "results.json").exists()
 
 
-def test_batch_that_cannot_be_shared_out(monkeypatch):
-    monkeypatch.setattr(distributed, "world_size", lambda: 4)
-    for size, images in ((6, 100), (8, 3)):
-        loader = SimpleNamespace(batch_sampler=SimpleNamespace(batch_size=size), dataset=range(images))
-        with pytest.raises(InputError, match=r"BATCH_SIZE.*4 processes"):
-            distributed.shared_out(loader)
-
-
 def test_encoding_is_shared_out(bench, finished, two_processes):
     one = finished("TipXPP")
     bench.store = bench.folder / "features"
@@ -274,44 +247,6 @@ def test_options_that_do_not_fit(bench, options, words):
 def test_dino_without_its_package(bench, monkeypatch):
     monkeypatch.setitem(sys.modules, "lightly", None)
     bench.main("IMOAdapter", *DINO).assert_refused("OBJECTIVE", "pip install lightly")
-
-
-def test_learning_rates():
-    options = SimpleNamespace(WARMUP_EPOCHS=2, SCHEDULE="cosine")
-    cfg = SimpleNamespace(OPTIM=SimpleNamespace(LR=8.0), TRAINER=SimpleNamespace(IMOADAPTER=options))
-    rates = [learning_rate(cfg, step, 12, 2) for step in range(12)]
-    half = [8 * (1 + np.cos(np.pi * k / 8)) / 2 for k in range(8)]
-    np.testing.assert_allclose(rates, [2, 4, 6, 8, *half])
-    options.SCHEDULE = "constant"
-    assert [learning_rate(cfg, step, 12, 2) for step in range(12)] == [2, 4, 6, 8] + 8 * [8]
-
-
-@pytest.mark.parametrize(
-    "what, weight, rate, loss",
-    [
-        ("loss", 1.0, 0.1, lambda w: w.sum() * torch.inf),
-        ("gradient", 0.0, 0.1, lambda w: w.sqrt().sum()),  # 0, with an infinite slope
-        ("weight", 1.0, 3e38, lambda w: 10 * w.sum()),
-    ],
-)
-def test_what_is_not_finite_is_named(bench, what, weight, rate, loss):
-    class Fails(Objective):
-        def __init__(self, progress):
-            super().__init__()
-            self.student, self.progress = nn.Linear(1, 1, bias=False), progress
-            nn.init.constant_(self.student.weight, weight)
-
-        def loss(self, visual, views, labels, epoch):
-            return loss(self.student.weight), {}
-
-    cfg = get_cfg_default()
-    extend_cfg(cfg)
-    cfg.MODEL.BACKBONE.NAME, cfg.OPTIM.LR = "x", rate
-    objective = Fails(Progress("", gradient_scaler(cfg, torch.device("cpu")), {}))
-    stepper = Stepper(cfg, objective, None, torch.optim.SGD(objective.parameters(), lr=0.0))
-    batch = {"img": torch.zeros(2, 1), "label": torch.zeros(2, dtype=torch.int64)}
-    with pytest.raises(InputError, match=f"the {what} is infinite or NaN in epoch 2, batch 6"):
-        stepper(batch, 1, 5, 10)
 
 
 def test_bf16_trains_nearly_the_same(bench):
