@@ -7,6 +7,7 @@ from building import build, rows
 from layouts import class_folders, picture, write
 
 from imo.errors import InputError
+from imo.protocol import Protocol
 
 
 def test_given_parts_are_kept(tmp_path):
@@ -16,14 +17,14 @@ def test_given_parts_are_kept(tmp_path):
     assert dataset.classnames == ["a", "b"]
     assert (len(dataset.train_x), len(dataset.val), len(dataset.test)) == (6, 2, 4)
     assert all("/validation/" in item.impath for item in dataset.val)
-    assert dataset.tuned_on == "val (full)"
+    assert str(dataset.protocol) == "val (full)"
 
 
 def test_without_validation_images_training_images_are_held_out(tmp_path):
     for part, count in (("train", 5), ("test", 2)):
         class_folders(tmp_path / "my_images" / part, ("b", "a"), count)
     dataset = build("folder", tmp_path, NUM_SHOTS=2)
-    assert dataset.tuned_on == "held-out train"
+    assert dataset.protocol == Protocol("full", "held-out train")
     support, val = ({item.impath for item in items} for items in (dataset.train_x, dataset.val))
     assert (len(support), len(val), len(support & val)) == (4, 6, 0)
 

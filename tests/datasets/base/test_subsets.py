@@ -8,6 +8,7 @@ from layouts import WNIDS
 
 from imo.datasets.base import Item
 from imo.datasets.base.subsets import few_shot, subsample_classes
+from imo.protocol import Protocol
 
 
 @pytest.fixture
@@ -60,7 +61,7 @@ def test_validation_is_full_or_few(small):
     full, few = (Small(config(small, NUM_SHOTS=16, VALIDATION=option)) for option in ("full", "few"))
     assert len(full.val) == 15
     assert Counter(item.label for item in few.val) == {0: 4, 1: 2, 2: 4, 3: 3}
-    assert (full.tuned_on, few.tuned_on) == ("val (full)", "val (few)")
+    assert (str(full.protocol), str(few.protocol)) == ("val (full)", "val (few)")
     assert names(full.train_x) == names(few.train_x)
     few = Small(config(small, NUM_SHOTS=1, VALIDATION="few"))
     assert Counter(item.label for item in few.val) == {0: 1, 1: 1, 2: 1, 3: 1}
@@ -104,7 +105,7 @@ def test_held_out_images_are_never_support(net, seed, shots, protocol, per_class
     assert not support & val
     assert [sum(item.label == label for item in dataset.val) for label in range(4)] == [per_class] * 4
     assert all("/train/" in path for path in val)
-    assert dataset.tuned_on == "held-out train"
+    assert dataset.protocol == Protocol(protocol, "held-out train")
 
 
 def test_held_out_images_are_the_first_of_a_fixed_order(net):
@@ -122,13 +123,13 @@ def test_held_out_images_are_the_first_of_a_fixed_order(net):
 def test_paper_tunes_imagenet_on_its_test_set(net):
     dataset = build("imagenet", net, NUM_SHOTS=1, VALIDATION="paper")
     assert [item.impath for item in dataset.val] == [item.impath for item in dataset.test]
-    assert dataset.tuned_on == "test"
+    assert dataset.protocol == Protocol("paper", "test")
 
 
 def test_paper_is_full_where_there_is_a_validation_split(dtd_root):
     paper, full = (build("dtd", dtd_root, NUM_SHOTS=1, VALIDATION=option) for option in ("paper", "full"))
     assert names(paper.val) == names(full.val)
-    assert paper.tuned_on == full.tuned_on == "val (full)"
+    assert str(paper.protocol) == str(full.protocol) == "val (full)"
 
 
 def test_all_data_of_imagenet_gives_up_a_tenth(net):
@@ -142,7 +143,7 @@ def test_support_has_no_validation_images(dtd_root, net):
         alone, full = (build(name, root, NUM_SHOTS=2, VALIDATION=option) for option in ("support", "full"))
         assert alone.val == [] and len(full.val) > 0
         assert [item.impath for item in alone.train_x] == [item.impath for item in full.train_x]
-        assert alone.tuned_on == "support"
+        assert alone.protocol == Protocol("support", "support")
 
 
 def test_what_was_tuned_on_stands_in_the_results(net, command):
