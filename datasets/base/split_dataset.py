@@ -93,11 +93,6 @@ class SplitDataset(Annotations, DatasetBase):
         train_x, val_x, test_x = ([Datum(**item._asdict()) for item in part] for part in (train, val, test))
         super().__init__(train_x=train_x, val=val_x, test=test_x)
 
-    @property
-    def tuned_on(self) -> str:
-        """`protocol` in words."""
-        return str(self.protocol)
-
     def prepare(self) -> None:
         """Make the dataset's files, for datasets that can; called before the split is read."""
 

@@ -1,7 +1,7 @@
 """Writes upstream_subsets.json: the few-shot subsets that upstream Dassl draws from the split of `split()`.
 
     git clone https://github.com/KaiyangZhou/Dassl.pytorch
-    python tests/datasets/upstream_subsets.py Dassl.pytorch/dassl/data/datasets/base_dataset.py
+    python tests/datasets/base/upstream_subsets.py Dassl.pytorch/dassl/data/datasets/base_dataset.py
 
 Recorded at commit c61a1b570ac6333bd50fb5ae06aea59002fb20bb. As CoOp's datasets do: one seeding of the global generator,
 training images first, then min(K, 4) of validation.
