@@ -5,6 +5,7 @@ Source: Zhang et al., ECCV 2022, https://arxiv.org/abs/2207.09519. Features are 
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 
@@ -72,7 +73,7 @@ class CacheModel:
             values[torch.arange(len(values), device=values.device), self._sums.place(own_keys)] = 0
         yield self._sums(values)
         step, ratio = 0.0, values  # from here on exp(-(beta + step) d) = exp(-beta d) exp(-step d)
-        for lower, upper in zip(betas, betas[1:]):
+        for lower, upper in itertools.pairwise(betas):
             if not math.isclose(upper - lower, step, rel_tol=1e-9):
                 step = upper - lower
                 ratio = torch.exp(-step * distance)

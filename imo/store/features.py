@@ -201,11 +201,3 @@ def _groups(lacking: Mapping[str, np.ndarray], missing: np.ndarray) -> Iterable[
     bits = sum(lacking[name].astype(np.int64) << i for i, name in enumerate(names))
     for value in np.unique(np.asarray(bits)[missing]):
         yield tuple(name for i, name in enumerate(names) if value >> i & 1), missing & (bits == value)
-
-
-if __name__ == "__main__":
-    import sys
-
-    from imo.workbench.commands.store import main
-
-    sys.exit(main())
