@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import math
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
@@ -99,33 +100,36 @@ def _families(runs: Sequence[Result], dataset: str, rows: Mapping[str, Row], see
     corrections = {run.method + variant(run): run.correction for run in runs}
     order = list(dict.fromkeys(["none", "adapter", *corrections.values()]))
     styles = {
-        name: {"color": _COLOURS[i], "marker": _MARKERS[i], "linestyle": _LINES[i % len(_LINES)]}
-        for i, name in enumerate(order[: len(_COLOURS)])
+        name: {"color": _COLOURS[i % len(_COLOURS)], "marker": _MARKERS[i % len(_MARKERS)], "linestyle": line}
+        for i, (name, line) in enumerate(zip(order, itertools.cycle(_LINES)))
     }
     without = _without_shots([rows])
     families: dict[str, list[str]] = {}
     for method in rows:
         if method not in without:
             families.setdefault(place[method], []).append(method)
+    for members in families.values():
+        members.sort(key=lambda method: order.index(corrections[method]))
     figure, axes = _panels(len(families), 2.7, 2.3, most=4, sharey=True)
     handles: dict[str, Any] = {}
+    others: dict[str, Any] = {}
     for axis, members in zip(axes, families.values()):
         for method, row in rows.items():
             if method not in members and method not in without:
                 shots = sorted(row)
                 means = [row[k].mean for k in shots]
-                (handles["other methods"],) = axis.plot(_places(shots), means, color=_GREY, linewidth=0.8, zorder=1)
+                (others["other methods"],) = axis.plot(_places(shots), means, color=_GREY, linewidth=0.8, zorder=1)
         for i, method in enumerate(without):
-            handles[method] = _star(axis, rows[method], i)
+            others[method] = _star(axis, rows[method], i)
         for method in members:
             correction = corrections[method]
-            handles[f"correction: {correction}"] = _line(axis, rows[method], seeds, styles[correction])
+            handles[correction] = _line(axis, rows[method], seeds, styles[correction])
         _title(figure, axis, ", ".join(members))
         _shots_axis(axis, rows.values())
-    ordered = sorted(handles.items(), key=lambda item: (not item[0].startswith("correction"), item[0] in without))
+    shown = {f"correction: {name}": handles[name] for name in order if name in handles}
     figure.suptitle(_wrapped(dataset, 8 * figure.get_figwidth()), fontsize=11, fontweight="bold")
     _label(figure, axes, _SHOTS, "accuracy (%)")
-    _legend(figure, dict(ordered))
+    _legend(figure, {**shown, **others})
     return figure
 
 
@@ -184,7 +188,7 @@ def _shots_axis(axis: Any, rows: Iterable[Row]) -> None:
 
 
 def scatter(points: Sequence[Point]) -> Figure:
-    """Gain against less overlap: a small dot a method and number of shots; a large one their mean, with their range.
+    """Gain against less overlap: a small dot a method and number of shots; a large one their mean, with their ranges.
 
     Shape and colour are the dataset, the filling is the correction: colour for the first, white, and grey.
     """
@@ -201,6 +205,7 @@ def scatter(points: Sequence[Point]) -> Figure:
             axis.plot(less, gains, linestyle="", markersize=3, alpha=0.5, **style)
             centre, mean = float(np.mean(less)), float(np.mean(gains))
             axis.vlines(centre, min(gains), max(gains), color=style["color"], linewidth=0.8, alpha=0.6)
+            axis.hlines(mean, min(less), max(less), color=style["color"], linewidth=0.8, alpha=0.6)
             axis.plot(centre, mean, linestyle="", markersize=9, zorder=3, **style)
     for line in (axis.axhline, axis.axvline):
         line(0, color="black", linewidth=0.8, zorder=1)
@@ -249,8 +254,8 @@ def histograms(analysis: Analysis, kind: Literal["image", "text"] = "image") -> 
         if len(seen):
             axis.set_xlim(edges[seen[0]], edges[seen[-1] + 1])
         axis.xaxis.set_major_locator(MaxNLocator(6))
-        axis.set_ylim(bottom=0)
         axis.tick_params(labelsize=8)
+    axes[0].set_ylim(bottom=0)  # of all; once all are drawn, since it fixes the top
     _label(figure, axes, "cosine similarity", "share of pairs (%)")
     _legend(figure, handles)
     return figure

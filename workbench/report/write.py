@@ -43,7 +43,7 @@ def write(sources: Sources, folder: Path) -> tuple[list[Table], Path]:
     if found:
         caption = (
             "Gain of accuracy against reduction of overlap. Small: a method and number of shots; large: their mean, "
-            "with the range of gains."
+            "with their ranges."
         )
         draw("overlap", "gain_vs_overlap", caption, figures.scatter(found))
     for dataset, analysis in sources.analyses.items():

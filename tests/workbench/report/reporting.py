@@ -3,6 +3,7 @@
 import json
 
 import msgspec
+import numpy as np
 
 from imo.measure.overlap import OverlapReport
 from imo.protocol import Protocol
@@ -49,6 +50,37 @@ def make_study():
                     ("TipXPP", base + gain + 0.2 * seed, areas[1]),
                 ):
                     runs.append(make_run(method, shots, seed, accuracy, dataset, overlap=overlap_of(area)))
+    return runs
+
+
+SETS = (
+    "ImageNet", "Caltech101", "OxfordPets", "StanfordCars", "OxfordFlowers", "Food101", "FGVCAircraft", "SUN397",
+    "DescribableTextures", "EuroSAT", "UCF101",
+)  # fmt: skip
+_CACHE = ("TipX", "TipAdapter", "APE", "GDA", "ProKeR")
+_FREE = [(name, None, "none") for name in _CACHE] + [(f"{name}PP", name, "adapter") for name in _CACHE]
+_FREE = sorted(_FREE, key=lambda method: _CACHE.index(method[1] or method[0]))
+_REST = [(f"{name} (isoclip)", name, "isoclip") for name in _CACHE] + [
+    (name, None, "none")
+    for name in ("LinearProbe", "CLIPAdapter", "TaskRes", "LPPlusPlus", "CLAP", "CoOp", "CoCoOp", "CALIP", "X", "Y")
+]
+
+
+def make_many(datasets, methods, shots=(1, 2, 4, 8, 16), seeds=(1, 2)):
+    """Runs of as many datasets and methods, with corrections among them, and of two methods without shots."""
+    rng = np.random.default_rng(0)
+    runs = []
+    for dataset in SETS[:datasets]:
+        start, less = rng.uniform(30, 70), {"none": 0.0, "adapter": rng.normal(0.06, 0.05), "isoclip": 0.005}
+        for i, name in enumerate(("ZeroshotCLIP", "ZeroshotCLIP2")):
+            runs.append(make_run(name, 0, 1, start + i, dataset, protocol=NOTHING))
+        for i, (name, base, correction) in enumerate((_FREE + _REST)[:methods]):
+            for k in shots:
+                for seed in seeds:
+                    accuracy = start + i % 7 * k**0.5 + 40 * less[correction] + rng.normal()
+                    overlap = overlap_of(0.4 - less[correction])
+                    kind = {"base": base, "correction": correction, "overlap": overlap}
+                    runs.append(make_run(name, k, seed, min(accuracy, 100.0), dataset, **kind))
     return runs
 
 
