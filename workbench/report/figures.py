@@ -6,7 +6,7 @@ import io
 import itertools
 import math
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -55,8 +55,8 @@ def save(figure: Figure, stem: Path) -> list[Path]:
     return paths
 
 
-def curves(runs: Sequence[Result]) -> dict[str, Figure]:
-    """Accuracy against shots, by name of the picture; methods without shots are stars at 0.
+def curves(runs: Sequence[Result]) -> Iterator[tuple[str, Figure]]:
+    """Accuracy against shots: pictures and their names; methods without shots are stars at 0.
 
     Up to eight methods share the panels of one picture, a panel for each dataset and for their average. More cannot be
     told apart: then each dataset gets a picture of its own, with a panel for each method and its corrected variants,
@@ -68,11 +68,10 @@ def curves(runs: Sequence[Result]) -> dict[str, Figure]:
     datasets = sorted(dict.fromkeys(dataset for dataset, _ in rows), key=lambda name: name != "average")
     by_dataset = {name: {m: row for (d, m), row in rows.items() if d == name} for name in datasets}
     if len({method for (_, method), row in rows.items() if set(row) != {0}}) <= _MOST_LINES:
-        return {"curves": _together(by_dataset, _styles(runs), seeds)}
-    return {
-        "curves" if name == datasets[0] else f"curves-{name}": _families(runs, name, row, seeds)
-        for name, row in by_dataset.items()
-    }
+        yield "curves", _together(by_dataset, _styles(runs), seeds)
+        return
+    for name, row in by_dataset.items():
+        yield "curves" if name == datasets[0] else f"curves-{name}", _families(runs, name, row, seeds)
 
 
 def _together(by_dataset: Mapping[str, Mapping[str, Row]], styles: Mapping[str, dict[str, str]], seeds: int) -> Figure:

@@ -33,7 +33,7 @@ def write(sources: Sources, folder: Path) -> tuple[list[Table], Path]:
         pictures[section][caption] = figures.save(figure, folder / name)[1]
 
     if any(run.shots > 0 for run in runs):
-        for name, figure in figures.curves(runs).items():
+        for name, figure in figures.curves(runs):
             where = name.removeprefix("curves").removeprefix("-")
             caption = (
                 f"Accuracy against labelled images a class{where and f', {where}'}. Bars: sample standard deviation; "

@@ -186,7 +186,7 @@ def test_another_correction_is_part_of_the_name_and_gains_on_the_same_base():
 
 def test_averages_keep_corrections_and_configs_apart():
     runs = [
-        run("TipX", 4, 1, accuracy, dataset, cfg=cfg, **more)
+        run("TipX (isoclip)" if more else "TipX", 4, 1, accuracy, dataset, cfg=cfg, **more)
         for cfg, more, accuracies in (
             ("one", {}, (50, 60)), ("one", ISOCLIP, (52, 64)), ("two", {}, (10, 20)),
         )
