@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 from reporting import make_analysis, make_run, make_study, write_analysis, write_study
 
-from imo.workbench.commands.report import main
+from imo.workbench.cli import call
 
 EVIL = '<script>document.title="owned"</script>"\'&$\\x$'
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -39,7 +39,7 @@ def root(tmp_path_factory):
     axes = {"alphas": np.linspace(0, 20, 6), "betas": np.linspace(0, 20, 5), "gammas": np.arange(2.0)}
     np.savez(folder / "surface.npz", **axes, correct=correct, n=np.array(80))
     before = settings()
-    assert main([str(root)]) == 0
+    assert call("report", [str(root)]) == 0
     assert settings() == before
     return root
 
@@ -126,12 +126,12 @@ def test_the_same_runs_give_the_same_files(root):
         return {path.name: path.read_bytes() for path in (root / "report").iterdir()}
 
     before = content()
-    assert main([str(root)]) == 0
+    assert call("report", [str(root)]) == 0
     assert content() == before
 
 
 def test_bad_folders_are_one_line_and_status_2(tmp_path, capsys):
-    assert main([str(tmp_path / "absent")]) == 2
+    assert call("report", [str(tmp_path / "absent")]) == 2
     out, err = capsys.readouterr()
     assert out == "" and err.startswith("error: ") and err.count("\n") == 1
     assert not (tmp_path / "absent").exists()
