@@ -142,12 +142,7 @@ class PromptTrainer(ClipTrainer):
             super().run_epoch()
 
     def save_model(
-        self,
-        epoch: int,
-        directory: str,
-        is_best: bool = False,
-        val_result: float | None = None,
-        model_name: str = "",
+        self, epoch: int, directory: str, is_best: bool = False, val_result: float | None = None, model_name: str = ""
     ) -> None:
         """Write a checkpoint. The last epoch is the best where none is chosen."""
         is_best = is_best or (not self.chooses_epoch and epoch + 1 == self.max_epoch)
