@@ -1,6 +1,7 @@
 """Tables, pictures and one page from the finished runs of an output folder.
 
 imo report OUTPUT                           writes OUTPUT/report/report.html and what is in it
+imo report OUTPUT --document docs/RESULTS.md  writes that file, curves.png and overlap.png beside it, instead
 imo report OUTPUT --against expected/*.csv  which figures differ from stored ones (status 1 if any)
 """
 
@@ -25,6 +26,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("output", nargs="?", default="output", help="folder of finished runs (default: output)")
     p.add_argument("--methods", nargs="+", default=[], metavar="METHOD", help="only these, as tables name them")
     p.add_argument("--against", nargs="+", metavar="CSV", help="compare with figures in files like compare.csv")
+    p.add_argument("--document", type=Path, metavar="FILE", help="write all numbers into one Markdown file, no page")
     return p
 
 
@@ -37,6 +39,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             table, differing = against(sources.runs, read_expected(args.against))
             print(table.terminal(bold))
             return 1 if differing else 0
+        if args.document:
+            from imo.workbench.report.document import write_document
+
+            print("Written to " + ", ".join(map(str, write_document(sources, args.document))))
+            return 0
         from imo.workbench.report.write import write  # needs matplotlib
 
         tables, path = write(sources, Path(args.output) / "report")
