@@ -313,10 +313,10 @@ def _label(figure: Figure, axes: Sequence[Any], x: str, y: str) -> None:
 
 def _legend(figure: Figure, handles: Mapping[str, Any]) -> None:
     """Below the panels, where no data are; in as many columns as fit into the figure's width."""
-    renderer = FigureCanvasAgg(figure).get_renderer()
+    FigureCanvasAgg(figure)  # what measures texts
     labels = [_wrapped(label, 9 * figure.get_figwidth()) for label in handles]
     for columns in range(len(handles), 0, -1):
         legend = figure.legend(list(handles.values()), labels, loc="outside lower center", ncols=columns, fontsize=9)
-        if columns == 1 or legend.get_window_extent(renderer).width < 0.97 * figure.bbox.width:
+        if columns == 1 or legend.get_window_extent().width < 0.97 * figure.bbox.width:
             return
         legend.remove()
