@@ -16,6 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("output", nargs="?", default="output", help="folder of finished runs (default: output)")
     parser.add_argument("--methods", nargs="+", default=[], metavar="METHOD", help="only these, as tables name them")
     parser.add_argument("--against", nargs="+", metavar="CSV", help="compare with figures in files like compare.csv")
+    parser.add_argument("--document", type=Path, metavar="FILE", help="write all numbers into one Markdown file, no page")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -28,6 +29,11 @@ def run(args: argparse.Namespace) -> int:
         table, differing = against(sources.runs, read_expected(args.against))
         print(table.terminal(bold))
         return 1 if differing else 0
+    if args.document:
+        from imo.workbench.report.document import write_document
+
+        print("Written to " + ", ".join(map(str, write_document(sources, args.document))))
+        return 0
     from imo.workbench.report.write import write  # needs matplotlib
 
     tables, path = write(sources, Path(args.output) / "report")

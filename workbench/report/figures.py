@@ -42,16 +42,18 @@ _GREY = "0.8"
 _SHOTS = "labelled images a class (log scale)"
 
 
-def save(figure: Figure, stem: Path) -> list[Path]:
+def save(figure: Figure, stem: Path, kinds: Sequence[str] = ("png", "svg")) -> list[Path]:
     """Write <stem>.png (of 128 colours, which keeps it small) and <stem>.svg, the same bytes for the same picture."""
     FigureCanvasAgg(figure)
-    pixels = io.BytesIO()
-    figure.savefig(pixels, format="png", dpi=150)
-    paths = [stem.with_suffix(f"{stem.suffix}.{kind}") for kind in ("png", "svg")]
-    with atomic_path(paths[0]) as temporary:
-        Image.open(pixels).convert("RGB").quantize(128).save(temporary, format="png", optimize=True)
-    with atomic_path(paths[1]) as temporary, matplotlib.rc_context({"svg.hashsalt": stem.name}):
-        figure.savefig(temporary, format="svg", metadata={"Date": None})
+    paths = [stem.with_suffix(f"{stem.suffix}.{kind}") for kind in kinds]
+    for kind, path in zip(kinds, paths):
+        with atomic_path(path) as temporary, matplotlib.rc_context({"svg.hashsalt": stem.name}):
+            if kind == "svg":
+                figure.savefig(temporary, format="svg", metadata={"Date": None})
+            else:
+                pixels = io.BytesIO()
+                figure.savefig(pixels, format="png", dpi=150)
+                Image.open(pixels).convert("RGB").quantize(128).save(temporary, format="png", optimize=True)
     return paths
 
 
@@ -311,10 +313,10 @@ def _label(figure: Figure, axes: Sequence[Any], x: str, y: str) -> None:
 
 def _legend(figure: Figure, handles: Mapping[str, Any]) -> None:
     """Below the panels, where no data are; in as many columns as fit into the figure's width."""
-    renderer = FigureCanvasAgg(figure).get_renderer()
+    FigureCanvasAgg(figure)  # what measures texts
     labels = [_wrapped(label, 9 * figure.get_figwidth()) for label in handles]
     for columns in range(len(handles), 0, -1):
         legend = figure.legend(list(handles.values()), labels, loc="outside lower center", ncols=columns, fontsize=9)
-        if columns == 1 or legend.get_window_extent(renderer).width < 0.97 * figure.bbox.width:
+        if columns == 1 or legend.get_window_extent().width < 0.97 * figure.bbox.width:
             return
         legend.remove()

@@ -13,6 +13,7 @@ from imo.workbench.report.load import Run
 VALIDATION = Protocol("full", "val")
 NOTHING = VALIDATION.nothing()
 BASES = {"TipXPP": "TipX"}
+ISOCLIP = {"base": "TipX", "correction": "isoclip"}
 
 
 def make_run(method="TipX", shots=4, seed=1, accuracy=50.0, dataset="Digits", **more):

@@ -1,6 +1,7 @@
 """Everything that a report writes, and the page in a real browser where there is one."""
 
 import base64
+import hashlib
 import io
 import re
 import shutil
@@ -91,6 +92,14 @@ def test_the_page_is_well_formed_and_needs_nothing_from_elsewhere(page):
     assert len(pictures) == 5  # curves, gain against overlap, two histograms, the search
     for picture in pictures:
         assert ElementTree.fromstring(base64.b64decode(picture.split(",")[1])).tag.endswith("svg")
+
+
+def test_the_policy_lets_the_pages_own_script_run_and_no_other(page):
+    (script,) = re.findall(r"<script>(.*?)</script>", page, flags=re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
+    assert {attrs.get("content") for tag, attrs in Reader(page).tags if tag == "meta"} >= {policy}
+    assert "table.sortable" in script
 
 
 def test_the_page_shows_every_run_and_escapes_what_it_is_told(page):

@@ -3,7 +3,7 @@ import statistics
 
 import numpy as np
 import pytest
-from reporting import NOTHING, make_run, overlap_of
+from reporting import ISOCLIP, NOTHING, make_run, overlap_of
 
 from imo.errors import InputError
 from imo.protocol import Protocol
@@ -12,9 +12,6 @@ from imo.workbench.report import Cell, averages, comparison
 
 def run(method, shots, seed, accuracy, dataset="Digits", **more):
     return make_run(method, shots, seed, accuracy, dataset, **{"cfg": "vit_b16", "backbone": "ViT-B/16", **more})
-
-
-ISOCLIP = {"base": "TipX", "correction": "isoclip"}
 
 
 RUNS = [
