@@ -2,7 +2,7 @@
 
 import sys
 
-from imo.workbench.train import main
+from imo.workbench.cli import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(["train", *sys.argv[1:]]))

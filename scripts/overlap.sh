@@ -8,8 +8,9 @@
 # From the environment: DATA, OUTPUT, ADAPTER, BACKBONE (see scripts/_env.sh), SPLIT, CORRECTIONS (words; default: all).
 source "$(dirname "${BASH_SOURCE[0]}")/_env.sh"
 usage_unless "$0" 1 "$@"
-find_python
-# CORRECTIONS is split on purpose.
+# Words are split on purpose.
+# shellcheck disable=SC2046,SC2086
+find_python $NEEDED_BY_PICTURES $(needed_by "$1")
 # shellcheck disable=SC2086
-exec "$PYTHON" -W ignore -m imo overlap --dataset "$1" --cfg "${2:-}" --split "${SPLIT:-val}" \
+run_imo overlap --dataset "$1" --cfg "${2:-}" --split "${SPLIT:-val}" \
     --corrections ${CORRECTIONS:-} --data "$DATA" --output "$OUTPUT" --adapter "$ADAPTER" --backbone "$BACKBONE"

@@ -8,5 +8,6 @@
 # and what overlap.sh left; runs nothing. From the environment: OUTPUT (see scripts/_env.sh).
 source "$(dirname "${BASH_SOURCE[0]}")/_env.sh"
 case "${1:-}" in -h | --help) usage_unless "$0" 0 "$@" ;; esac
-find_python
-exec "$PYTHON" -W ignore -m imo report "$OUTPUT" "$@"
+# shellcheck disable=SC2086  # words
+find_python $NEEDED_BY_REPORT
+run_imo report "$OUTPUT" "$@"

@@ -14,4 +14,6 @@ source "$(dirname "${BASH_SOURCE[0]}")/_env.sh"
 usage_unless "$0" 2 "$@"
 TRAINERS="$1" SHOTS="$2" SOURCE="${3:-imagenet}"
 shift "$(($# < 3 ? $# : 3))"
+# Without a target, handwriting is tested on the other source, too.
+case "$# $SOURCE" in "0 "*digits | "0 "*mnist*) ALSO="digits mnist5k" ;; esac
 run_trainers "$TRAINERS" "$SOURCE" "$SHOTS" "${CFG:-}" --quiet --targets "$@"

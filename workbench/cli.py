@@ -1,24 +1,119 @@
-"""The command `imo`."""
+"""The command `imo`. Finds the module of a sub-command, and turns what a user can mend into one line.
+
+A sub-command is a module of `imo.workbench.commands` with
+    its docstring: a line for `imo --help`, then examples,
+    add_arguments(parser),
+    run(args) -> exit status,
+    kept(args) -> after Ctrl-C, what is kept and how to go on,
+    MENDABLE, optionally: the errors that become one line, where not InputError and OSError.
+It imports what is slow, such as PyTorch, inside of these functions, so that `imo --help` is quick.
+"""
 
 from __future__ import annotations
 
+import argparse
+import contextlib
 import importlib
+import io
+import os
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from types import FrameType
 
-COMMANDS = {
-    "train": "imo.workbench.train",
-    "run": "imo.workbench.launcher",
-    "compare": "imo.workbench.runs",
-    "overlap": "imo.workbench.overlap",
-    "sweep": "imo.workbench.sweep",
-    "report": "imo.workbench.commands.report",
-    "store": "imo.workbench.commands.store",
-    "datasets": "imo.workbench.commands.datasets",
-    "adapter": "imo.workbench.commands.adapter",
-}
+from imo.errors import InputError, explain
+
+COMMANDS = ("train", "compare", "sweep", "overlap", "report", "run", "store", "datasets", "adapter")
+MENDABLE = (InputError, OSError)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    argv = sys.argv[1:] if argv is None else argv
-    return int(importlib.import_module(COMMANDS[argv[0]]).main(list(argv[1:])))
+    """Run `imo` with these words, by default those of the process.
+
+    Returns:
+        The exit status: the command's own; 2 after an error that the user can mend, 130 after Ctrl-C, each with one
+        line on standard error; 141 where nobody reads the output any more, as after `| head`.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # a pipe sees each line as it comes
+    with _workers_leave_interrupts_to_us():
+        try:
+            if not words or words[0] in ("-h", "--help"):
+                print(overview())
+                return 0
+            return call(words[0], words[1:])
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python complains when it flushes at the end
+            return 141  # as shells report other programs that a closed pipe ends
+        except KeyboardInterrupt as interrupt:
+            said = f"interrupted: {interrupt.args[0] if interrupt.args else 'nothing was begun'}"
+        # Only now, without the exception and what it holds, progress bars end their line.
+        print(said, file=sys.stderr)
+        return 130
+
+
+def run_main() -> int:
+    """The command `imo-run`, which is `imo run`."""
+    return main(["run", *sys.argv[1:]])
+
+
+def call(name: str, words: Sequence[str]) -> int:
+    """Run one sub-command; see `main`. A KeyboardInterrupt leaves it with what is kept as its argument."""
+    try:
+        if name not in COMMANDS:
+            raise InputError(f"{name}: no such command; there are {', '.join(COMMANDS)}")
+        module = importlib.import_module(f"imo.workbench.commands.{name}")
+        parser = argparse.ArgumentParser(
+            prog=f"imo {name}", description=module.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+        module.add_arguments(parser)
+        args = parser.parse_args(words)
+    except InputError as error:
+        return _refused(error)
+    try:
+        status: int = module.run(args)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        raise
+    except getattr(module, "MENDABLE", MENDABLE) as error:
+        return _refused(error)
+    except KeyboardInterrupt as interrupt:
+        raise KeyboardInterrupt(module.kept(args)) from interrupt
+
+
+def overview() -> str:
+    """The text of `imo --help`."""
+    modules = [importlib.import_module(f"imo.workbench.commands.{name}") for name in COMMANDS]
+    lines = [f"  {name:10}{(module.__doc__ or '').splitlines()[0]}" for name, module in zip(COMMANDS, modules)]
+    head = ("usage: imo COMMAND ...", "", "CLIP from a few labelled images, and intra-modal overlap reduction.", "")
+    return "\n".join((*head, *lines, "", "imo COMMAND --help tells more."))
+
+
+def _refused(error: InputError | OSError) -> int:
+    print(f"error: {explain(error)}", file=sys.stderr)
+    return 2
+
+
+@contextlib.contextmanager
+def _workers_leave_interrupts_to_us() -> Iterator[None]:
+    """Ctrl-C in a terminal reaches the processes that load images, too. Those forked from this one pass over it: this
+    one ends them, and they would print a traceback each."""
+    own = os.getpid()
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        if os.getpid() == own:
+            signal.default_int_handler(number, frame)
+
+    try:
+        before = signal.getsignal(signal.SIGINT)
+        if before is signal.default_int_handler:  # not where a parent has us ignore it
+            signal.signal(signal.SIGINT, interrupt)
+    except ValueError:  # not the main thread, which alone may set it
+        before = None
+    try:
+        yield
+    finally:
+        if before is signal.default_int_handler:
+            signal.signal(signal.SIGINT, before)

@@ -51,10 +51,9 @@ class LayeredCfg(CfgNode):  # type: ignore[misc]  # yacs has no types
         return CfgNode._decode_cfg_value(value)
 
 
-def layered(cfg: CfgNode) -> LayeredCfg:
-    """Make a config a `LayeredCfg`, in place: the caller's variable is one, too."""
+def layered(cfg: CfgNode) -> None:
+    """Make a config a `LayeredCfg`, in place."""
     object.__setattr__(cfg, "__class__", LayeredCfg)  # yacs takes an assignment for a setting
-    return cfg
 
 
 def chain(path: str | Path) -> list[tuple[Path, dict[str, Any]]]:

@@ -1,15 +1,4 @@
-"""Runs a CoOp-style checkout's own train.py with this project's trainers, datasets and config files beside its own.
-
-    cd CoOp
-    imo-run train.py --trainer TipXPP --config-file configs/trainers/TipXPP/vit_b16.yaml \\
-        --root DATA --dataset-config-file configs/datasets/caltech101.yaml --seed 1 \\
-        --output-dir output/caltech101/TipXPP/vit_b16_16shots/seed1 DATASET.NUM_SHOTS 16
-    imo-run --list        what is registered, and by whom
-
-No file of the checkout is changed: its train.py runs as the main program, with its flags, datasets and `clip/`. A
-trainer or dataset that both have is the checkout's; ours is then called `imo.` and the name. A config file that is not
-in the checkout is looked for among ours.
-"""
+"""Runs a CoOp-style checkout's own train.py with this project's trainers, datasets and config files beside its own."""
 
 from __future__ import annotations
 
@@ -19,35 +8,18 @@ import inspect
 import os
 import runpy
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch.optim.lr_scheduler import LRScheduler
 
 from imo.compat.bridge import ensure_dassl
 from imo.compat.plugins import PREFIX
-from imo.errors import InputError, explain
+from imo.errors import InputError
 from imo.workbench import extend_cfg
-from imo.workbench.places import own_config
+from imo.workbench.configs import resolve
 
 _CONFIG_FLAGS = ("--config-file", "--dataset-config-file")
-
-
-def main(argv: list[str] | None = None) -> int:
-    """The command line. Returns the exit status; what the checkout's code raises goes through."""
-    argv = sys.argv[1:] if argv is None else argv
-    if not argv or argv[0] in ("-h", "--help"):
-        print(__doc__)
-        return 0
-    try:
-        if argv[0] == "--list":
-            listed(argv[1] if len(argv) > 1 else "train.py")
-        else:
-            run(argv[0], argv[1:])
-    except InputError as error:
-        print(f"error: {explain(error)}", file=sys.stderr)
-        return 2
-    return 0
 
 
 def run(script: str, argv: list[str]) -> None:
@@ -58,32 +30,31 @@ def run(script: str, argv: list[str]) -> None:
     """
     if not os.path.isfile(script):
         raise InputError(f"{script}: no such script; go to a CoOp-style checkout and type: imo-run train.py ...")
-    argv, notes = with_own_configs(argv)
-    open_checkout(script, notes)
+    open_checkout(script, borrowed_configs(argv))
     sys.argv = [script, *argv]
     runpy.run_path(script, run_name="__main__")
 
 
-def with_own_configs(argv: list[str]) -> tuple[list[str], list[str]]:
-    """The arguments with paths of our config files where the checkout lacks them, and a line on each."""
-    argv, notes = list(argv), []
-    for i, word in enumerate(argv):
+def borrowed_configs(argv: Sequence[str]) -> list[str]:
+    """The config files among the arguments that the checkout lacks and this project has.
+
+    Raises:
+        InputError: nobody has it.
+    """
+    found = []
+    for word, after in zip(argv, [*argv[1:], ""]):
         flag, sign, path = word.partition("=")
-        if flag not in _CONFIG_FLAGS or (not sign and i + 1 == len(argv)):
-            continue
-        path = path if sign else argv[i + 1]
-        if path and not os.path.isfile(path):
-            own = own_config(path)
-            if own is None:
+        path = path if sign else after
+        if flag in _CONFIG_FLAGS and path and not os.path.isfile(path):
+            if resolve(path) is None:
                 raise InputError(f"{flag}: no such file: {path}, neither in this checkout nor of clip-imo")
-            argv[i if sign else i + 1] = f"{flag}={own}" if sign else str(own)
-            notes.append(f"{path} is not in this checkout: read from {own}")
-    return argv, notes
+            found.append(path)
+    return found
 
 
-def open_checkout(script: str, notes: list[str]) -> None:
+def open_checkout(script: str, borrowed: Sequence[str]) -> None:
     """Put the checkout on the path, and wrap two functions of the Dassl that it will import: `get_cfg_default` brings
-    our trainers, datasets and options, `build_trainer` begins with the notes, by then in the log."""
+    our trainers, datasets, options and config files, `build_trainer` begins with notes on them, by then in the log."""
     sys.path.insert(0, os.path.dirname(os.path.abspath(script)))
     which = ensure_dassl()
     config: Any = importlib.import_module("dassl.config")
@@ -99,8 +70,9 @@ def open_checkout(script: str, notes: list[str]) -> None:
     @functools.wraps(build_trainer)
     def with_notes(cfg: Any) -> Any:
         trainers = engine.TRAINER_REGISTRY
+        configs = [f"{path} is not in this checkout: read from {resolve(path)}" for path in borrowed]
         breaks = pitfalls(cfg, trainers) if which == "dassl" else []
-        for note in (f"Dassl: {which}", *notes, *twice(trainers), *breaks):
+        for note in (f"Dassl: {which}", *configs, *twice(trainers), *breaks):
             print(f"imo-run: {note}")
         return build_trainer(cfg)
 
@@ -151,7 +123,3 @@ def owner(kind: Callable[..., Any]) -> str:
     """Who registered a class."""
     first = kind.__module__.partition(".")[0]
     return {"imo": "clip-imo", "dassl": "Dassl"}.get(first, f"this checkout ({kind.__module__})")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIGS = ROOT / "configs"
+_IN_CHECKOUT = (ROOT / "imo" / "__init__.py").is_file()
 
 
-def own_config(path: str) -> Path | None:
-    """The config file of this project that `path` names from `configs/` on; None where there is none."""
-    parts = Path(path).parts
-    if "configs" not in parts:
-        return None
-    file = ROOT / Path(*parts[parts.index("configs") :])
-    return file if file.is_file() else None
+def default_folder(variable: str, name: str) -> str:
+    """The folder that an environment variable names; where that is empty or not set, `name` in the checkout, or in the
+    current folder where this project is installed."""
+    return os.environ.get(variable) or str(ROOT / name if _IN_CHECKOUT else Path(name))
+
+
+def command(*words: str) -> tuple[str, ...]:
+    """`imo` with these words, for another process. Like `python -m imo`, but imports nothing from the current folder,
+    where a CoOp checkout has another `clip`."""
+    home = str(ROOT if _IN_CHECKOUT else ROOT.parent)
+    path = f"sys.path = [{home!r}, *filter(None, sys.path)]"
+    code = f"import sys; {path}; from imo.workbench.cli import main; sys.exit(main())"
+    return sys.executable, "-W", "ignore", "-c", code, *words

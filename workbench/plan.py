@@ -1,42 +1,100 @@
 """What a comparison runs: trainers x corrections x shots x seeds on a dataset, each as a command line of train.py."""
 
+from __future__ import annotations
+
+import argparse
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from yacs.config import CfgNode
+
+from imo.errors import InputError
+from imo.results import Result, read_result
+from imo.workbench import extend_cfg, train
+from imo.workbench.configs import dataset_config, trainer_config
+from imo.workbench.places import CONFIGS
+
+# isort: split
 from dassl.config import get_cfg_default
 from dassl.engine import TRAINER_REGISTRY
 
-from imo import datasets
-from imo.errors import InputError
-from imo.results import read_results
 from imo.trainers.base.clip_trainer import ClipTrainer
 from imo.trainers.base.corrections import ENCODERS
 from imo.trainers.base.options import fingerprint
-from imo.workbench import train
-from imo.workbench.places import ROOT
+from imo.trainers.base.registry import corrected_name
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked for, in the words of the command line.
+
+    Attributes:
+        trainers: their names; empty for all that are training-free.
+        corrections: of the trainers that leave the choice.
+        cfg: name of the trainers' config; empty for the dataset's own choice (DATASET.CFG).
+        validation: DATASET.VALIDATION; empty for its default.
+        adapter, backbone: files, or the backbone's name; empty for the config's.
+        targets: datasets or corruptions that the trained state is tested on; empty for those of DATASET.SHIFTS, None
+            for no such tests.
+    """
+
+    trainers: Sequence[str]
+    corrections: Sequence[str]
+    shots: Sequence[str]
+    seeds: Sequence[str]
+    data: str
+    output: str
+    cfg: str = ""
+    validation: str = ""
+    adapter: str = ""
+    backbone: str = ""
+    targets: Sequence[str] | None = None
+
+    @classmethod
+    def of(cls, args: argparse.Namespace) -> Request:
+        """What the arguments of `options.add_plan_arguments` ask for."""
+        return cls(**{name: getattr(args, name) for name in cls.__dataclass_fields__ if name in args})
+
+    def words(self, dataset: str) -> list[str]:
+        """The same as arguments of `imo compare`, on one dataset."""
+        return [
+            *("--dataset", dataset, "--trainers", *self.trainers, "--corrections", *self.corrections),
+            *("--shots", *self.shots, "--seeds", *self.seeds, "--cfg", self.cfg, "--validation", self.validation),
+            *("--data", self.data, "--output", self.output, "--adapter", self.adapter, "--backbone", self.backbone),
+            *(() if self.targets is None else ("--targets", *self.targets)),
+        ]
 
 
 class Run(NamedTuple):
-    """One run of train.py."""
+    """One run of train.py.
+
+    Attributes:
+        correction: where the trainer leaves the choice and it is not none; else empty.
+        folder: its output folder.
+        argv: train.py's arguments.
+    """
 
     dataset: str
     trainer: str
-    correction: str  # where the trainer leaves the choice and it is not none
+    correction: str
     shots: int
     seed: int
     folder: Path
-    argv: list
+    argv: list[str]
 
     @property
-    def method(self):
-        """The trainer, with its correction where its name does not say it."""
+    def method(self) -> str:
+        """The trainer, with its correction where the trainer leaves the choice."""
         return f"{self.trainer} ({self.correction})" if self.correction else self.trainer
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.dataset}, {self.method}, {self.shots} shots, seed {self.seed}"
 
 
-def number(option, text, least):
+def number(option: str, text: str, least: int) -> int:
+    """A whole number of at least `least`, or an InputError that names the option."""
     try:
         if int(text) >= least:
             return int(text)
@@ -45,47 +103,35 @@ def number(option, text, least):
     raise InputError(f"{option}: expected a whole number of at least {least}, got '{text}'")
 
 
-def yaml_file(kind, name):
-    """The path of a config, or an InputError with the names there are."""
-    folder = ROOT / "configs" / kind
-    path = folder / f"{name}.yaml"
-    if not path.is_file():
-        known = sorted(str(p.relative_to(folder))[:-5] for p in folder.glob("*.yaml"))
-        what = {"datasets": "DATASET"}.get(kind, "CFG")
-        raise InputError(f"{what}: no {name}.yaml in configs/{kind}; there are: {', '.join(known) or 'none'}")
-    return path
-
-
-def trainer_yaml(trainer, cfg):
-    """A trainer's config; a ++ variant without a folder of its own has that of its plain trainer."""
-    own = ROOT / "configs" / "trainers" / trainer
-    return yaml_file(f"trainers/{trainer if own.is_dir() or not trainer.endswith('PP') else trainer[:-2]}", cfg)
-
-
-def dataset_options(dataset_yaml):
+def dataset_options(name: str) -> CfgNode:
     """The node DATASET of a dataset's config, over the defaults."""
-    cfg = get_cfg_default()
-    datasets.extend_cfg(cfg)
-    train.merge(str(dataset_yaml), cfg.merge_from_file, str(dataset_yaml))
+    cfg, path = get_cfg_default(), str(dataset_config(name))
+    extend_cfg(cfg)
+    train.merge(path, cfg.merge_from_file, path)
     return cfg.DATASET
 
 
-def methods(trainers, corrections):
-    """[(trainer, correction)]: each trainer with each correction, where it leaves the choice; else (trainer, "").
+def methods(trainers: Iterable[str], corrections: Collection[str]) -> list[tuple[str, str]]:
+    """(trainer, correction) of each method.
 
-    Without trainers: all that are training-free. The correction "adapter" of a trainer with a ++ variant is that.
+    A trainer that leaves the choice of the correction is taken with each. Where another trainer is the same method
+    under a correction (TipXPP is TipX under "adapter"), that trainer is taken. The correction is empty for trainers
+    that fix it.
+
+    Args:
+        trainers: names; without any, all that are training-free, those without a support set first.
+
+    Raises:
+        InputError: an unknown name, or a trainer of Dassl's own.
     """
     registered = TRAINER_REGISTRY.registered_names()
     ours = {name: kind for name in registered if issubclass(kind := TRAINER_REGISTRY.get(name), ClipTrainer)}
     for correction in corrections:
         if correction not in ENCODERS:
             raise InputError(f"CORRECTIONS: expected some of {', '.join(ENCODERS)}, got '{correction}'")
-    if not trainers:
-        plain = (name for name, kind in ours.items() if kind.training_free)
-        trainers = sorted(name for name in plain if not (name.endswith("PP") and name[:-2] in registered))
-        trainers.sort(key=lambda name: (ours[name].needs_shots, ours[name].correction is None))  # zero-shot first
-    found = []
-    for name in trainers:
+    plain = sorted(name for name, kind in ours.items() if kind.training_free and kind.base_name is None)
+    found: list[tuple[str, str]] = []
+    for name in trainers or sorted(plain, key=lambda name: (ours[name].needs_shots, ours[name].correction is None)):
         train.check_registered("trainer", name, TRAINER_REGISTRY)
         if name not in ours:
             raise InputError(f"TRAINERS: {name} is Dassl's own; run it with train.py")
@@ -93,53 +139,64 @@ def methods(trainers, corrections):
             found.append((name, ""))
             continue
         for correction in corrections:
-            variant = correction == "adapter" and f"{name}PP" in registered
-            found.append((f"{name}PP", "") if variant else (name, correction))
+            variant = corrected_name(name, correction)
+            found.append((variant, "") if variant else (name, correction if correction != "none" else ""))
     return list(dict.fromkeys(found))
 
 
-def plan(args, dataset_name):
-    """[Run] of one dataset, in the order to run; tests on shifted targets follow the run whose state they take."""
-    dataset = yaml_file("datasets", dataset_name)
-    options_of = dataset_options(dataset)
-    cfg = args.cfg or options_of.CFG
-    targets = options_of.SHIFTS if args.targets == [] else args.targets or []
-    seeds = [number("SEEDS", seed, 0) for seed in args.seeds]
-    output = Path(args.output)
-    runs = []
-    for name, correction in methods(args.trainers, args.corrections):
-        config = trainer_yaml(name, cfg)
-        if TRAINER_REGISTRY.get(name).needs_shots:
-            cells = [(number("SHOTS", shots, 1), seed) for shots in args.shots for seed in seeds]
+def plan(request: Request, dataset: str) -> list[Run]:
+    """The runs on one dataset in their order; tests on shifted targets follow the run whose state they take.
+
+    Raises:
+        InputError: a name, a number or a config that does not exist.
+    """
+    file, options = str(dataset_config(dataset)), dataset_options(dataset)
+    cfg = request.cfg or options.CFG
+    targets = [] if request.targets is None else request.targets or options.SHIFTS
+    seeds = [number("SEEDS", seed, 0) for seed in request.seeds]
+    output, runs = Path(request.output), []
+    for trainer, correction in methods(request.trainers, request.corrections):
+        if TRAINER_REGISTRY.get(trainer).needs_shots:
+            cells = [(number("SHOTS", shots, 1), seed) for shots in request.shots for seed in seeds]
         else:  # the same whatever the shots and the seed
             cells = [(0, seeds[0])]
-        chosen = {"IMO.CORRECTION": correction if correction != "none" else "", "DATASET.VALIDATION": args.validation}
-        variant = "-".join([cfg, *filter(None, chosen.values())])
-        given = chosen["IMO.CORRECTION"]
+        start = ["--root", request.data, "--trainer", trainer, "--config-file", str(trainer_config(trainer, cfg))]
+        chosen = {
+            "IMO.STORE": str(output / "features"),
+            "IMO.CORRECTION": correction,
+            "DATASET.VALIDATION": request.validation,
+            "IMO.ADAPTER": request.adapter,
+            "MODEL.BACKBONE.NAME": request.backbone,
+        }
+        settings = [word for key, value in chosen.items() if value for word in (key, value)]
+        variant = "-".join(filter(None, (cfg, correction, request.validation)))
         for shots, seed in cells:
-            base = output / dataset_name / name / f"{variant}_{shots}shots" / f"seed{seed}"
-            argv = ["--root", args.data, "--seed", str(seed), "--trainer", name, "--config-file", str(config)]
-            options = ["DATASET.NUM_SHOTS", str(shots), "IMO.STORE", str(output / "features")]
-            chosen.update({"IMO.ADAPTER": args.adapter, "MODEL.BACKBONE.NAME": args.backbone})
-            options += [word for key, value in chosen.items() if value for word in (key, value)]
-            training = [*argv, "--dataset-config-file", str(dataset), "--output-dir", str(base)]
-            runs.append(Run(dataset_name, name, given, shots, seed, base, [*training, *options]))
+            place = Path(trainer, f"{variant}_{shots}shots", f"seed{seed}")
+            base = output / dataset / place
+            flags = [*start, "--seed", str(seed)]
+            pairs = ["DATASET.NUM_SHOTS", str(shots), *settings]
+            training = [*flags, "--dataset-config-file", file, "--output-dir", str(base), *pairs]
+            runs.append(Run(dataset, trainer, correction, shots, seed, base, training))
             for target in targets:
-                folder = output / "shift" / f"{dataset_name}-{target}" / base.relative_to(output / dataset_name)
-                corrupted = not (ROOT / "configs" / "datasets" / f"{target}.yaml").is_file()
-                target_yaml = dataset if corrupted else yaml_file("datasets", target)
-                testing = [*argv, "--dataset-config-file", str(target_yaml), "--output-dir", str(folder)]
-                testing += ["--eval-only", "--model-dir", str(base), *options]
+                folder = output / "shift" / f"{dataset}-{target}" / place
+                corrupted = not (CONFIGS / "datasets" / f"{target}.yaml").is_file()
+                testing = [*flags, "--dataset-config-file", file if corrupted else str(dataset_config(target))]
+                testing += ["--output-dir", str(folder), "--eval-only", "--model-dir", str(base), *pairs]
                 testing += ["DATASET.CORRUPTION", target] if corrupted else []
-                runs.append(Run(dataset_name, name, given, shots, seed, folder, testing))
+                runs.append(Run(dataset, trainer, correction, shots, seed, folder, testing))
     return runs
 
 
-def is_finished(run):
-    """Whether the run has results. Results of other settings are an error: they are neither used nor overwritten."""
-    results = read_results(run.folder)
-    if results is not None and results["settings"] != fingerprint(train.setup_cfg(train.parser().parse_args(run.argv))):
+def finished(run: Run) -> Result | None:
+    """The run's result; None where it is still to be done.
+
+    Raises:
+        InputError: the folder has results of other settings, weights or another version of this project; they are
+            neither used nor overwritten.
+    """
+    result = read_result(run.folder)
+    if result is not None and result.settings != fingerprint(train.setup_cfg(train.parser().parse_args(run.argv))):
         raise InputError(
             f"{run.folder}: finished with other settings or weights; remove it, or set OUTPUT to another folder"
         )
-    return results is not None
+    return result

@@ -97,7 +97,7 @@ def test_a_cache_is_restricted_to_the_target_s_classes(name, family, command, ad
         trainer = train.run(train.parser().parse_args(argv))
         sys.stdout = screen
         expected = reference(trainer, state, classes, **hyper)
-        torch.testing.assert_close(trainer.method.logits(trainer.queries("test")), expected, atol=2e-3, rtol=1e-3)
+        torch.testing.assert_close(trainer.method.logits(trainer.data.queries("test")), expected, atol=2e-3, rtol=1e-3)
         labels = torch.tensor([item.label for item in trainer.dm.dataset.test])
         results = json.loads((source.folder.parent / target / "results.json").read_text())
         assert results["accuracy"] == pytest.approx(100 * (expected.argmax(1) == labels).float().mean().item())

@@ -70,7 +70,7 @@ def tensors_of(state):
 
 def scored(trainer, split):
     """(N, C) logits of a method trainer's method for a split."""
-    return trainer.method.logits(trainer.queries(split))
+    return trainer.method.logits(trainer.data.queries(split))
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 import imo
-from imo.trainers.base.method_trainer import MethodTrainer
+from imo.trainers.base.dataset_task import DatasetTask
 from imo.trainers.base.options import fingerprint
 from imo.trainers.base.views import seeded
 from imo.workbench import train
@@ -64,7 +64,7 @@ def test_every_trainer_leaves_results(finished, assets, trainer):
     corrected = trainer.endswith("PP")
     assert results.keys() >= SCHEMA
     assert results["schema_version"] == 2
-    assert (results["trainer"], results["dataset"], results["cfg"]) == (trainer, "Digits", "tiny")
+    assert (results["trainer"], results["dataset"], results["cfg"]) == (trainer, "Digits", "glyph")
     assert (results["shots"], results["seed"], results["n_test"]) == (4, 1, IMAGES["test"])
     assert results["backbone"] == str(assets.backbone)
     assert results["backbone_sha256"] == sha256(assets.backbone)
@@ -270,13 +270,13 @@ def test_fit_never_reads_the_test_set(bench, finished, monkeypatch, trainer):
     plain, digits = finished(trainer), bench.copy_data()
     for path in digits.rglob("test_*.png"):
         path.write_text("no image")
-    items = MethodTrainer.items
+    items = DatasetTask.items
 
     def guarded(self, split):
         assert split != "test"
         return items(self, split)
 
-    monkeypatch.setattr(MethodTrainer, "items", guarded)
+    monkeypatch.setattr(DatasetTask, "items", guarded)
     run = bench.main(trainer, "TEST.NO_TEST", True, "IMO.STORE", bench.folder / "store")
     assert run.status == 0, run.err
     assert same_state(run.state(), plain.state())
@@ -482,7 +482,7 @@ def test_validation_full_or_few(bench):
         options = ("DATASET.VALIDATION", validation, "IMO.STORE", store, "TEST.NO_TEST", True)
         trainer = bench.trainer("TipAdapter", *options, shots=2, output=store)
         assert trainer.views.encoded == {"clip": 4 * 2 * 10 + images, "adapter": 0}
-        assert len(trainer.labels("val")) == images
+        assert len(trainer.data.labels("val")) == images
         assert str(trainer.protocol) == f"val ({validation})"
 
 
@@ -556,7 +556,7 @@ def test_trained_adapter_serves_the_corrected_trainers(bench, finished, assets):
     tensors = load_file(path)
     assert len(tensors) == 2 * 4
     assert all(tensors[f"resblocks.{i}.up.weight"].abs().sum() > 0 for i in range(2))
-    assert trained.results["overlap"].keys() == {"none", "adapter"}
+    assert trained.results["training"]["overlap"].keys() == {"none", "adapter"}
     run = bench.main("TipXPP", "IMO.ADAPTER", path)
     assert run.status == 0, run.err
     assert run.results["adapter_sha256"] == sha256(path)

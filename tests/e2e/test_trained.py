@@ -48,7 +48,7 @@ def test_fewer_classes_keep_their_logits(bench, trainer):
     made = bench.trainer(trainer, *SHORT)
     before, classes = scored(made, "test"), torch.tensor([2, 0])
     made.method.restrict(classes)
-    made.text = dataclasses.replace(made.text, weights=made.text.weights[classes])
+    made.data.text = dataclasses.replace(made.text, weights=made.text.weights[classes])
     torch.testing.assert_close(scored(made, "test"), before[:, classes], atol=1e-4, rtol=1e-4)
 
 
@@ -80,7 +80,7 @@ def test_task_res_takes_a_gradient_step_on_its_formula(bench):
     F.cross_entropy(logits(made.task.keys), made.task.labels).backward()
     torch.testing.assert_close(made.method.residual, -0.5 * residual.grad, atol=1e-5, rtol=1e-3)
     residual = made.method.residual
-    torch.testing.assert_close(scored(made, "test"), logits(made.queries("test").features), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(scored(made, "test"), logits(made.data.queries("test").features), atol=1e-4, rtol=1e-4)
 
 
 def test_clap_takes_a_gradient_step_on_its_formula(bench):
@@ -100,7 +100,7 @@ def test_clip_adapter_against_a_formula(bench):
     made = bench.trainer("CLIPAdapter", *SHORT)
     down, up, alpha = made.method.down.numpy(), made.method.up.numpy(), made.method.settings["alpha"]
     assert down.shape == (8, 32) and up.shape == (32, 8) and alpha in (0.2, 0.4, 0.6, 0.8)
-    features, expected = made.queries("test").features.numpy(), []
+    features, expected = made.data.queries("test").features.numpy(), []
     for feature in features:
         adapted = np.maximum(up @ np.maximum(down @ feature, 0), 0)
         mixed = alpha * adapted + (1 - alpha) * feature
@@ -111,10 +111,10 @@ def test_clip_adapter_against_a_formula(bench):
 def test_tip_adapter_f_against_a_formula(bench):
     made = bench.trainer("TipAdapterFPP", *SHORT)
     state, settings = made.method, made.method.settings
-    queries = F.normalize(made.queries("test").corrected, dim=-1)
+    queries = F.normalize(made.data.queries("test").corrected, dim=-1)
     keys = state.keys / state.keys.norm(dim=1, keepdim=True)
     values = torch.exp(-settings["beta"] * (1 - queries @ keys.T)) @ F.one_hot(state.labels, 4).float()
-    zero_shot = made.text.logit_scale * F.normalize(made.queries("test").features, dim=-1) @ made.text.weights.T
+    zero_shot = made.text.logit_scale * F.normalize(made.data.queries("test").features, dim=-1) @ made.text.weights.T
     torch.testing.assert_close(scored(made, "test"), zero_shot + settings["alpha"] * values, atol=1e-3, rtol=1e-4)
     assert not torch.equal(keys, F.normalize(made.task.corrected_keys, dim=-1))  # they were trained
     assert settings.keys() == {"alpha", "beta", "epoch"}
@@ -142,11 +142,11 @@ def test_prompt_trainers_against_zero_shot_of_their_words(bench, trainer):
 
 def test_the_best_epoch_on_validation_is_kept(bench):
     made = bench.trainer("TaskRes", *SHORT, "TEST.FINAL_MODEL", "best_val", "OPTIM.LR", 0.2)
-    assert made.method.tuning_accuracy == made.method.accuracy(made.queries("val"))
+    assert made.method.tuning_accuracy == made.method.accuracy(made.data.queries("val"))
     assert str(made.protocol) == "val (full)" and 1 <= made.method.settings["epoch"] <= 3
     last = bench.trainer("TaskRes", *SHORT, "OPTIM.LR", 0.2, output=bench.folder / "last")
     assert (last.method.tuning_accuracy, str(last.protocol)) == (None, "nothing")
-    assert last.method.accuracy(last.queries("val")) <= made.method.tuning_accuracy
+    assert last.method.accuracy(last.data.queries("val")) <= made.method.tuning_accuracy
 
 
 @pytest.mark.parametrize(

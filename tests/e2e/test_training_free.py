@@ -57,7 +57,7 @@ def ape_parts(trainer, split):
     chosen = np.argsort(-criterion)[: len(trainer.method.channels)]
     u, k, w = (
         rows[:, chosen] / np.linalg.norm(rows[:, chosen], axis=1, keepdims=True)
-        for rows in (unit(trainer.queries(split).corrected), keys, text)
+        for rows in (unit(trainer.data.queries(split).corrected), keys, text)
     )
     powers = np.exp(k @ w.T)
     predictions = powers[np.arange(len(k)), labels] / powers.sum(1)
@@ -72,17 +72,17 @@ def test_ape(trained, name):
         chosen, affinity, divergence, one_hot = ape_parts(trainer, split)
         assert set(chosen.tolist()) == set(trainer.method.channels.tolist())
         values = np.exp(settings["gamma"] * divergence) * one_hot
-        logits = trainer.queries(split).zero_shot_logits().double().numpy()
+        logits = trainer.data.queries(split).zero_shot_logits().double().numpy()
         logits = logits + settings["alpha"] * np.exp(-settings["beta"] * (1 - affinity)) @ values
         np.testing.assert_allclose(scored(trainer, split).numpy(), logits, atol=2e-4)
-    assert trainer.method.tuning_accuracy == pytest.approx(right(scored(trainer, "val"), trainer.labels("val")))
+    assert trainer.method.tuning_accuracy == pytest.approx(right(scored(trainer, "val"), trainer.data.labels("val")))
     for gamma in (0.0, 0.5):  # no point of the grid is better
         values = np.exp(gamma * ape_parts(trainer, "val")[2]) * one_hot
         for alpha in np.linspace(0, 20, 200)[::20]:
             for beta in np.linspace(0, 20, 20)[::3]:
                 scores = np.exp(-beta * (1 - ape_parts(trainer, "val")[1])) @ values
-                other = trainer.queries("val").zero_shot_logits().double().numpy() + alpha * scores
-                assert right(other, trainer.labels("val")) <= trainer.method.tuning_accuracy + 1e-9
+                other = trainer.data.queries("val").zero_shot_logits().double().numpy() + alpha * scores
+                assert right(other, trainer.data.labels("val")) <= trainer.method.tuning_accuracy + 1e-9
 
 
 @pytest.mark.parametrize("name", ("GDA", "GDAPP"))
@@ -95,13 +95,14 @@ def test_gda(trained, name):
     precision = len(sigma) * np.linalg.inv((len(samples) - 1) * sigma + np.trace(sigma) * np.eye(len(sigma)))
 
     def logits(split, alpha):
-        scores = unit(trainer.queries(split).corrected) @ precision @ means.T
+        scores = unit(trainer.data.queries(split).corrected) @ precision @ means.T
         scores = scores - np.einsum("cd,de,ce->c", means, precision, means) / 2
-        return trainer.queries(split).zero_shot_logits().double().numpy() + alpha * scores
+        return trainer.data.queries(split).zero_shot_logits().double().numpy() + alpha * scores
 
     alpha = trainer.method.settings["alpha"]
     np.testing.assert_allclose(scored(trainer, "test").numpy(), logits("test", alpha), rtol=1e-3, atol=1e-2 * alpha)
-    accuracies = {a: right(logits("val", a), trainer.labels("val")) for a in (1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0, 100.0)}
+    grid, targets = (1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0, 100.0), trainer.data.labels("val")
+    accuracies = {a: right(logits("val", a), targets) for a in grid}
     assert trainer.method.tuning_accuracy == pytest.approx(max(accuracies.values()))
     assert alpha == min(a for a, found in accuracies.items() if found == max(accuracies.values()))
 
@@ -119,12 +120,15 @@ def test_proker(trained, name):
         text = trainer.text.weights.double().numpy().T
         lacking = one_hot - unit(trainer.task.keys) @ text
         mended = np.linalg.solve(kernel(keys) + ridge * np.eye(len(keys)), lacking)
-        return unit(trainer.queries(split).features) @ text + kernel(unit(trainer.queries(split).corrected)) @ mended
+        return (
+            unit(trainer.data.queries(split).features) @ text
+            + kernel(unit(trainer.data.queries(split).corrected)) @ mended
+        )
 
     expected = logits("test", settings["beta"], settings["ridge"])
     np.testing.assert_allclose(scored(trainer, "test").numpy(), expected, atol=1e-3)
     accuracies = [
-        right(logits("val", beta, ridge), trainer.labels("val"))
+        right(logits("val", beta, ridge), trainer.data.labels("val"))
         for beta in np.geomspace(0.1, 10, 9)
         for ridge in np.geomspace(1e-3, 1e3, 19)
     ]
@@ -146,10 +150,10 @@ def test_calip(trained):
         pooled = image_seen.mean(0) + image_seen.max(0)
         expected.append(scale * (f @ text.T + settings["alpha"] * text_seen @ f + settings["gamma"] * text @ pooled))
     np.testing.assert_allclose(scored(trainer, "test").numpy(), expected, atol=1e-3)
-    by_text, by_patches = (part.numpy() for part in trainer.method.attention_logits(trainer.queries("val")))
-    zero_shot = trainer.queries("val").zero_shot_logits().numpy()
+    by_text, by_patches = (part.numpy() for part in trainer.method.attention_logits(trainer.data.queries("val")))
+    zero_shot = trainer.data.queries("val").zero_shot_logits().numpy()
     accuracies = [
-        right(zero_shot + a * by_text + g * by_patches, trainer.labels("val"))
+        right(zero_shot + a * by_text + g * by_patches, trainer.data.labels("val"))
         for a in np.linspace(0, 2, 41)
         for g in np.linspace(0, 0.1, 21)
     ]
@@ -174,11 +178,11 @@ def test_a_state_serves_a_part_of_its_classes(trained, name):
     state, text = trainer.method.state_dict(), trainer.text
     try:
         trainer.method.restrict(kept)
-        trainer.text = dataclasses.replace(text, weights=text.weights[kept])
+        trainer.data.text = dataclasses.replace(text, weights=text.weights[kept])
         if name != "CALIP":  # whose patches see the classes that there are
             torch.testing.assert_close(scored(trainer, "test"), before[:, kept], atol=1e-4, rtol=1e-4)
     finally:
-        trainer.text = text
+        trainer.data.text = text
         trainer.method.load_state_dict(state)
     assert torch.equal(scored(trainer, "test"), before)
 
@@ -193,7 +197,8 @@ def test_every_correction_reaches_every_cache_method(trained, name):
     assert len(set(overlaps)) == 3
     for trainer in (adapted, iso):
         assert not torch.allclose(scored(trainer, "test"), scored(plain, "test"), atol=1e-4)
-        assert torch.equal(trainer.queries("test").zero_shot_logits(), plain.queries("test").zero_shot_logits())
+        found, expected = (t.data.queries("test").zero_shot_logits() for t in (trainer, plain))
+        assert torch.equal(found, expected)
     assert iso.views.encoded["adapter"] == 0
     if name == "TipX":
         assert torch.equal(iso.method.probabilities, plain.method.probabilities)  # KL stays on CLIP's
@@ -202,11 +207,13 @@ def test_every_correction_reaches_every_cache_method(trained, name):
 def test_isoclips_ranges_are_the_best_on_validation(trained):
     trainer = trained("TipAdapter", *ISOCLIP)
     isoclip = IsoClip(trainer.clip_model.visual.proj, trainer.clip_model.text_projection)
-    labels, targets = trainer.task.labels.numpy(), trainer.labels("val").numpy()
+    labels, targets = trainer.task.labels.numpy(), trainer.data.labels("val").numpy()
     accuracy = {}
     for top in {round(share * isoclip.rank) for share in TOPS}:
         for bottom in {round(share * isoclip.rank) for share in BOTTOMS}:
-            q, k = (unit(f @ isoclip.map(top, bottom)) for f in (trainer.queries("val").features, trainer.task.keys))
+            q, k = (
+                unit(f @ isoclip.map(top, bottom)) for f in (trainer.data.queries("val").features, trainer.task.keys)
+            )
             means = np.stack([(q @ k.T)[:, labels == c].mean(1) for c in range(4)], 1)
             accuracy[top, bottom] = right(means, targets)
     best = [pair for pair, found in accuracy.items() if found == max(accuracy.values())]
@@ -277,13 +284,13 @@ def test_leave_one_out_in_the_search(trained, name):
     assert str(trainer.protocol) == "support (leave-one-out)" and trainer.dm.dataset.val == []
     settings, targets = trainer.method.settings, trainer.task.labels.numpy()
     channels = trainer.method.channels if name == "APE" else torch.arange(32)
-    queries, keys = (unit(f[:, channels]) for f in (trainer.queries("support").corrected, trainer.method.keys))
+    queries, keys = (unit(f[:, channels]) for f in (trainer.data.queries("support").corrected, trainer.method.keys))
     weights = torch.exp(settings["gamma"] * trainer.method.divergence).double().numpy() if name == "APE" else 1.0
     prior = 0.0
     if name == "TipXPP":
         method, support = trainer.method, trainer.task.support
         prior = settings["gamma"] * method.kl_scores(support, method.ranges(support)).double().numpy()
-    zero_shot = trainer.queries("support").zero_shot_logits().double().numpy() + prior
+    zero_shot = trainer.data.queries("support").zero_shot_logits().double().numpy() + prior
 
     def accuracy(alpha, beta):
         values = np.exp(-beta * (1 - queries @ keys.T)) * weights
@@ -306,10 +313,12 @@ def test_leave_one_out_in_closed_form_is_a_run_without_the_image(trained, name):
     hits = 0
     for i in range(len(labels)):
         kept = [j for j in range(len(labels)) if j != i]
-        query = trainer.queries("support").corrected[i : i + 1]
+        query = trainer.data.queries("support").corrected[i : i + 1]
         if name == "GDA":
             gaussian = SharedGaussian(trainer.task.corrected_views[kept], labels[kept], 4)
-            logits = trainer.queries("support").zero_shot_logits()[i] + settings["alpha"] * gaussian.logits(query)[0]
+            logits = (
+                trainer.data.queries("support").zero_shot_logits()[i] + settings["alpha"] * gaussian.logits(query)[0]
+            )
         else:
             keys = F.normalize(trainer.task.corrected_keys[kept], dim=-1).double()
             kernels = (
@@ -317,7 +326,7 @@ def test_leave_one_out_in_closed_form_is_a_run_without_the_image(trained, name):
             )
             cosine = (F.normalize(trainer.task.keys[kept], dim=-1) @ trainer.text.weights.T).double()
             regression = KernelRidge(next(kernels), F.one_hot(labels[kept], 4) - cosine)
-            logits = trainer.queries("support").zero_shot_logits()[i] / trainer.text.logit_scale
+            logits = trainer.data.queries("support").zero_shot_logits()[i] / trainer.text.logit_scale
             logits = logits + regression.predict(next(kernels), settings["ridge"])[0]
         hits += int(logits.argmax() == labels[i])
     assert trainer.method.tuning_accuracy == pytest.approx(100 * hits / len(labels))

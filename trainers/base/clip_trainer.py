@@ -39,10 +39,10 @@ class ClipTrainer(TrainerX):
         training_free: whether comparisons take it by default.
         runs_in_several_processes: whether torchrun may start it.
 
-    Attributes of an object that a trainer sets in `build_model`:
+    Attributes of an object:
         seconds: by stage, see `stage`.
-        protocol: on what hyper-parameters are chosen.
         trained_on: name of the dataset that the state is made on.
+        protocol: on what hyper-parameters are chosen; a trainer sets it in `build_model`.
     """
 
     correction: str | None = None
@@ -52,9 +52,12 @@ class ClipTrainer(TrainerX):
     training_free: ClassVar[bool] = False
     runs_in_several_processes: ClassVar[bool] = False
 
-    seconds: dict[str, float]
     protocol: Protocol
-    trained_on: str
+
+    def __init__(self, cfg: CfgNode) -> None:
+        self.seconds: dict[str, float] = {}
+        self.trained_on: str = cfg.DATASET.NAME
+        super().__init__(cfg)
 
     def check_cfg(self, cfg: CfgNode) -> None:
         shots = cfg.DATASET.NUM_SHOTS
@@ -189,8 +192,8 @@ class ClipTrainer(TrainerX):
             "adapter_sha256": self.adapter_sha256,
             "shots": cfg.DATASET.NUM_SHOTS,
             "seed": cfg.SEED,
-            "accuracy": test_results["accuracy"],
-            "macro_f1": test_results["macro_f1"],
+            "accuracy": float(test_results["accuracy"]),  # upstream's are NumPy's
+            "macro_f1": float(test_results["macro_f1"]),
             "n_test": len(dataset.test),
             "protocol": self.protocol,
             "tuned_on": str(self.protocol),

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import datetime
 import time
-import warnings
-from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import torch
@@ -15,27 +13,27 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from imo.errors import InputError
 from imo.measure.overlap import OverlapReport, overlap
-from imo.model.backbone import unknown_words
-from imo.model.encode import encode_texts, text_classifier
 from imo.protocol import Protocol
-from imo.results import Prompts, read_result, write_surface
+from imo.results import read_result, write_surface
 from imo.trainers.base import distributed
 from imo.trainers.base.clip_trainer import ClipTrainer
-from imo.trainers.base.corrections import choose_isoclip, isoclip_ranges
+from imo.trainers.base.dataset_task import DatasetTask
 from imo.trainers.base.foreign import protocol_of, templates_of
 from imo.trainers.base.gradient import GradientMethod, Groups, Training
 from imo.trainers.base.methods import Method
 from imo.trainers.base.options import method_options, node_of
 from imo.trainers.base.schedule import build_schedule
-from imo.trainers.base.task import ImageFunction, Queries, Task, TextClassifier
+from imo.trainers.base.texts import classifier_of
 from imo.trainers.base.views import ViewEncoder
 
 
 class MethodTrainer(ClipTrainer):
-    """Runs a method on stored features of a dataset; `imo.trainers.base.registry` makes one such class a method.
+    """Runs a method on stored features of a dataset. `imo.trainers.base.registry` makes a subclass for each method.
 
-    A split is "val", "test" or "support": test views, of the support images too. Under DATASET.VALIDATION support the
-    support set is in `val`'s place.
+    Attributes of an object:
+        method: the method.
+        data: the dataset's splits as queries.
+        task: what the method is fitted to.
     """
 
     method_class: ClassVar[type[Method]]
@@ -57,122 +55,29 @@ class MethodTrainer(ClipTrainer):
     def build_model(self) -> None:
         cfg, dataset = self.cfg, self.dm.dataset
         self.max_epoch = 1  # of Dassl's loop, which fits, saves and tests
-        self.seconds = {}
         with self.stage("load"):
             self.load_backbone()
-            self.text = self.build_text()
+            templates = self.method.choose_templates(templates_of(dataset, cfg.DATASET.NAME))
+            self.text, self.prompts = classifier_of(
+                self.clip_model, cfg.MODEL.BACKBONE.NAME, dataset.classnames, templates
+            )
         self.views = ViewEncoder(cfg, self.clip_model, self.backbone_sha256, self.adapter_sha256)
         if self.method.reads_both:
             self.views.both = ("test", "train")
-        self.trained_on = cfg.DATASET.NAME
+        self.data = DatasetTask(
+            cfg,
+            dataset,
+            self.text,
+            self.views,
+            self.correction or "none",
+            self.isoclip,
+            self.method.settings,
+            self.stage,
+        )
+        self.task = self.data.task
         self.protocol = protocol_of(dataset)
         self.overlap: OverlapReport | None = None
-        self.task = self.build_task()
         self.register_model("cache", self.method)
-
-    def build_text(self) -> TextClassifier:
-        """The text classifier of the dataset's classes and the method's choice of prompts; sets `prompts`."""
-        cfg, model = self.cfg, self.clip_model
-        names, backbone = self.dm.dataset.classnames, cfg.MODEL.BACKBONE.NAME
-        templates = self.method.choose_templates(templates_of(self.dm.dataset, cfg.DATASET.NAME))
-        prompts = [t.format(c.replace("_", " ")) for c in names for t in templates]
-        print(f"Prompts: {prompts[:3]}{' ...' if len(prompts) > 3 else ''} ({len(prompts)} in all)")
-        unknown = unknown_words(model, prompts)
-        if unknown:
-            print(f"Warning: words that mean nothing to backbone '{backbone}': {', '.join(unknown)}")
-        self.prompts = Prompts(templates=tuple(templates), unknown_words=tuple(unknown))
-
-        def raw() -> torch.Tensor:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # unknown words are said above
-                return encode_texts(model, names, templates).mean(1).cpu()
-
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            weights = text_classifier(model, names, templates).cpu()
-        if not torch.isfinite(weights).all():
-            raise InputError(
-                f"MODEL.BACKBONE.NAME: text features of '{backbone}' hold NaN or infinity; restore its weights"
-            )
-        return TextClassifier(weights, float(model.logit_scale.exp()), raw)
-
-    # The task, encoded when it is asked for.
-
-    def build_task(self) -> Task:
-        """The task of the dataset's support and tuning images."""
-        self._features: dict[tuple[str, str], torch.Tensor] = {}
-        support = self.queries("support")
-        return Task(
-            self.text,
-            labels=lambda: self.labels("support"),
-            views=lambda: self.encoded("views", "clip"),
-            corrected_views=(lambda: self.corrected("views")) if self.correction != "none" else None,
-            support=support,
-            tuning=support if self.cfg.DATASET.VALIDATION == "support" else self.queries("val"),
-            seed=self.cfg.SEED,
-        )
-
-    def queries(self, split: str) -> Queries:
-        """The images of a split as queries."""
-        return Queries(
-            self.text,
-            features=lambda: self.encoded(split, "clip"),
-            corrected=(lambda: self.corrected(split)) if self.correction != "none" else None,
-            targets=lambda: self.labels(split),
-            own_keys=(lambda: torch.arange(len(self.items(split)))) if split == "support" else None,
-            rows=lambda key, function: self.rows(split, key, function),
-        )
-
-    def items(self, split: str) -> list[Any]:
-        """The images of "val", "test" or "support", as Dassl's Datum objects."""
-        dataset = self.dm.dataset
-        items: list[Any] = {"val": dataset.val, "test": dataset.test, "support": dataset.train_x}[split]
-        if not items:
-            raise InputError(
-                f"DATASET.NAME: {self.cfg.DATASET.NAME} has no {split} images, which {self.cfg.TRAINER.NAME} needs"
-                + ("; DATASET.VALIDATION support does without" if split == "val" else "")
-            )
-        return items
-
-    def labels(self, split: str) -> torch.Tensor:
-        """(N,) int64 classes of a split."""
-        return torch.tensor([item.label for item in self.items(split)])
-
-    def encoded(self, split: str, encoder: str) -> torch.Tensor:
-        """(N, d) features of a split's test views by "clip" or "adapter"; for "views", (M, P, d) of the augmented views
-        of the support set. Each is encoded once."""
-        if (split, encoder) not in self._features:
-            items = self.items("support" if split == "views" else split)
-            with self.stage("encode"):
-                if split == "views":
-                    self._features[split, encoder] = self.views.support_views(items, encoder)
-                else:
-                    self._features[split, encoder] = self.views.test_features(items, encoder, f"{split} set")
-        return self._features[split, encoder]
-
-    def corrected(self, split: str) -> torch.Tensor:
-        """The same under the correction: by its encoder, and its linear map (IsoCLIP's), if it has one.
-
-        The map's ranges are chosen at first need, and kept with the method's settings.
-        """
-        features = self.encoded(split, self.encoder)
-        if self.isoclip is None:
-            return features
-        settings = self.method.settings
-        if "isoclip_top" not in settings:
-            pairs = isoclip_ranges(self.cfg.IMO.ISOCLIP, self.isoclip.rank)
-            top, bottom = choose_isoclip(self.isoclip, pairs, self.task)
-            print(f"IsoCLIP drops the first {top} and the last {bottom} of {self.isoclip.rank} singular directions")
-            settings.update(isoclip_top=float(top), isoclip_bottom=float(bottom))
-        return features @ self.isoclip.map(int(settings["isoclip_top"]), int(settings["isoclip_bottom"]))
-
-    def rows(self, split: str, key: Mapping[str, object], function: ImageFunction) -> torch.Tensor:
-        """(N, k) rows that a method computes from a split's images; see `Queries.computed`."""
-        items = self.items(split)
-        with self.stage("encode"):
-            return self.views.rows(items, key, lambda batch: function(self.clip_model, batch), f"{split} set (images)")
-
-    # Dassl's life.
 
     def before_train(self) -> None:
         self.time_start = time.time()
@@ -281,7 +186,7 @@ class MethodTrainer(ClipTrainer):
     def test(self, split: str | None = None) -> float:
         split = split or self.cfg.TEST.SPLIT
         print(f"Evaluate on the *{split}* set")
-        method, queries = self.method, self.queries(split)
+        method, queries = self.method, self.data.queries(split)
         with self.stage("test"):
             logits = method.logits(queries)
             self.evaluator.reset()

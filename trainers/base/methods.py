@@ -127,7 +127,9 @@ class Method(nn.Module):
             KeyError: it is no state of a method.
         """
         extra = state_dict["_extra_state"]
-        self.settings, self.about = dict(extra["settings"]), extra["about"]
+        self.settings.clear()
+        self.settings.update(extra["settings"])
+        self.about = extra["about"]
         for name, value in state_dict.items():
             if name != "_extra_state":
                 setattr(self, name, value)

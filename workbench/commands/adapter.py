@@ -1,4 +1,4 @@
-"""Adapter files.
+"""Adapter files: those of the IMO authors' code, converted.
 
     imo adapter convert SOURCE TARGET
 
@@ -9,20 +9,43 @@ into a file for IMO.ADAPTER that has the adapters alone: a few MB in place of hu
 from __future__ import annotations
 
 import argparse
-import dataclasses
-import sys
 from pathlib import Path
-from typing import Any
 
-from imo.errors import InputError, explain
-from imo.files import file_sha256
-from imo.model.adapter import authors
-from imo.model.adapter.files import check_fits, write
-from imo.model.backbone import load_clip, locate
+from imo.errors import InputError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    command = commands.add_parser(
+        "convert",
+        help="authors' checkpoint -> safetensors",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_argument("source", type=Path, metavar="SOURCE", help="authors' checkpoint, .pt or .pth")
+    command.add_argument("target", type=Path, metavar="TARGET", help="the file to write, .safetensors")
+    command.add_argument("--scale", type=float, help="of the adapters, in place of configs.txt's ffn_adapter_scalar")
+    command.add_argument("--backbone", default="", help="the CLIP they were trained in, to check and note it: ViT-B/16")
+
+
+def run(args: argparse.Namespace) -> int:
+    convert(args.source, args.target, args.scale, args.backbone)
+    return 0
+
+
+def kept(args: argparse.Namespace) -> str:
+    return f"{args.source} is as it was, {args.target} was not written; start again"
 
 
 def convert(source: Path, target: Path, scale: float | None, backbone: str) -> None:
     """See the head of this file; with a backbone, checked against its weights and bound to it."""
+    import dataclasses
+
+    from imo.files import file_sha256
+    from imo.model.adapter import authors
+    from imo.model.adapter.files import check_fits, write
+    from imo.model.backbone import load_clip, locate
+
     if not source.is_file():
         raise InputError(f"{source}: no such file; give a checkpoint of the IMO authors' code")
     if target.suffix != ".safetensors":
@@ -33,26 +56,3 @@ def convert(source: Path, target: Path, scale: float | None, backbone: str) -> N
         stored = dataclasses.replace(stored, backbone_sha256=file_sha256(locate(backbone)))
     write(stored, target)
     print(f"{target}: {len(stored.states)} adapters {stored.width} -> {stored.bottleneck}, scale {stored.scale:g}")
-
-
-def main(argv: list[str] | None = None) -> int:
-    """The command line. Returns the exit status."""
-    look: Any = {"description": __doc__, "formatter_class": argparse.RawDescriptionHelpFormatter}
-    parser = argparse.ArgumentParser("imo adapter", **look)
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    command = commands.add_parser("convert", help="authors' checkpoint -> safetensors", **look)
-    command.add_argument("source", type=Path, metavar="SOURCE", help="authors' checkpoint, .pt or .pth")
-    command.add_argument("target", type=Path, metavar="TARGET", help="the file to write, .safetensors")
-    command.add_argument("--scale", type=float, help="of the adapters, in place of configs.txt's ffn_adapter_scalar")
-    command.add_argument("--backbone", default="", help="the CLIP they were trained in, to check and note it: ViT-B/16")
-    args = parser.parse_args(argv)
-    try:
-        convert(args.source, args.target, args.scale, args.backbone)
-    except (InputError, OSError) as error:
-        print(f"error: {explain(error)}", file=sys.stderr)
-        return 2
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,9 +1,11 @@
-"""Lists and prunes a store of features. All of a store can be computed again: what is removed costs time only.
+"""Lists and prunes a store of features.
 
-imo store list
-imo store prune                                   # tidy up: damaged and left-over files, small files merged
-imo store prune --older-than 90                   # and remove what was not used for 90 days
-imo store prune --backbone 5806e7 --dry-run       # say what would be done
+    imo store list
+    imo store prune                                   # tidy up: damaged and left-over files, small files merged
+    imo store prune --older-than 90                   # and remove what was not used for 90 days
+    imo store prune --backbone 5806e7 --dry-run       # say what would be done
+
+All of a store can be computed again: what is removed costs time only.
 """
 
 from __future__ import annotations
@@ -11,25 +13,23 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import clip
-from tabulate import tabulate
-
-from imo.errors import InputError
-from imo.files import file_sha256
-from imo.model.assets import shipped_backbone, shipped_backbones
-from imo.store.pruning import SpaceFolder, spaces_of
-from imo.store.shards import DamagedShard, Shard
+if TYPE_CHECKING:
+    from imo.store.pruning import SpaceFolder
 
 DAY = 24 * 3600.0
 
 
 def backbone_names() -> dict[str, str]:
     """sha256 -> name of the backbones that have one."""
+    import clip
+
+    from imo.files import file_sha256
+    from imo.model.assets import shipped_backbone, shipped_backbones
+
     openai = {url.split("/")[-2]: name for name, url in clip.clip._MODELS.items()}
     shipped = {file_sha256(path): name for name in shipped_backbones() if (path := shipped_backbone(name))}
     return {**openai, **shipped}
@@ -37,6 +37,8 @@ def backbone_names() -> dict[str, str]:
 
 def line(space: SpaceFolder, names: dict[str, str]) -> list[str]:
     """A space as a row of the table."""
+    from imo.store.shards import DamagedShard, Shard
+
     about: dict[str, Any] = {"backbone": "?", "view": "?", "dtype": "?", **space.space}
     rows = size = 0
     for path in space.shards:
@@ -88,11 +90,8 @@ def age(text: str) -> float:
     return value
 
 
-def parser() -> argparse.ArgumentParser:
-    p = argparse.ArgumentParser(
-        prog="imo store", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    commands = p.add_subparsers(dest="command", required=True)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(dest="command", required=True)
     p_list = commands.add_parser("list", help="one line per space: what its features are of, rows, size, last use")
     p_prune = commands.add_parser(
         "prune",
@@ -104,24 +103,25 @@ def parser() -> argparse.ArgumentParser:
         command.add_argument("--store", type=Path, default=Path("output/features"), help="default: %(default)s")
     p_prune.add_argument("--older-than", metavar="DAYS", type=age, help="not used for as long")
     p_prune.add_argument("--backbone", metavar="SHA256", help="of this backbone; the first digits will do")
-    p_prune.add_argument("--adapter", metavar="SHA256", help='of this adapter, or "none"; likewise')
+    p_prune.add_argument("--adapter", metavar="SHA256", help='of this adapter, by its first digits; or "none"')
     p_prune.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
-    return p
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """0, or 2 with an error on one line."""
-    args = parser().parse_args(argv)
-    try:
-        spaces = spaces_of(args.store)
-        if args.command == "prune":
-            prune(spaces, args)
-        else:
-            names = backbone_names()
-            rows = [line(space, names) for space in spaces]
-            headers = ["space", "backbone", "adapter", "view", "precision", "rows", "files", "size", "last used"]
-            print(tabulate(rows, headers, disable_numparse=True))
-    except (InputError, OSError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+def run(args: argparse.Namespace) -> int:
+    from tabulate import tabulate
+
+    from imo.store.pruning import spaces_of
+
+    spaces = spaces_of(args.store)
+    if args.command == "prune":
+        prune(spaces, args)
+    else:
+        names = backbone_names()
+        rows = [line(space, names) for space in spaces]
+        headers = ["space", "backbone", "adapter", "view", "precision", "rows", "files", "size", "last used"]
+        print(tabulate(rows, headers, disable_numparse=True))
     return 0
+
+
+def kept(args: argparse.Namespace) -> str:
+    return f"{args.store} is whole, what was removed by then stays removed; the same command goes on"

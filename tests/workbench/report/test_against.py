@@ -11,7 +11,7 @@ from imo.workbench.report import comparison
 from imo.workbench.report.against import Expected, against, read_expected
 
 HEADER = "dataset,method,shots,n,mean,std\n"
-EXPECTED = sorted((Path(__file__).resolve().parents[2] / "expected").glob("*.csv"))
+EXPECTED = sorted((Path(__file__).resolve().parents[3] / "expected").glob("*.csv"))
 
 
 def runs_of(*accuracies):
