@@ -1,4 +1,4 @@
-"""Food-101: dishes, photographed by those who were to eat them."""
+"""Food-101: photographs of 101 dishes."""
 
 from dassl.data.datasets import DATASET_REGISTRY
 

@@ -21,7 +21,7 @@ class Glyphs(MadeDataset):
     dataset_dir = "glyphs"
 
     def pictures(self) -> Iterator[Picture]:
-        """Drawn pictures of each character; a class is drawn the same whatever the others."""
+        """Each character's pictures; their randomness is seeded by its class number in the mask bank."""
         from imo.datasets.making.glyph_masks import DIGITS, mask_bank
         from imo.datasets.making.glyph_pictures import draw_pictures
 

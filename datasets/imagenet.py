@@ -1,4 +1,4 @@
-"""1,000 classes of WordNet."""
+"""ImageNet (ILSVRC 2012): photographs of 1,000 classes of WordNet."""
 
 from dassl.data.datasets import DATASET_REGISTRY
 
