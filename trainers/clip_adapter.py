@@ -29,6 +29,9 @@ class CLIPAdapter(GradientMethod):
         training: how it is trained.
     """
 
+    down: torch.Tensor  # D (hidden, d)
+    up: torch.Tensor  # U (d, hidden)
+
     def __init__(
         self, reduction: int = 4, ratios: Sequence[float] = (0.2, 0.4, 0.6, 0.8), training: Training | None = None
     ) -> None:
@@ -43,15 +46,12 @@ class CLIPAdapter(GradientMethod):
         if task.leaves_one_out or len(self.ratios) == 1:
             self.train_with(task, self.ratios[0])
             return
-        best, kept = -1.0, {}
+        found = []
         for ratio in self.ratios:
             self.train_with(task, ratio)
-            accuracy = self.accuracy(task.tuning)
-            if accuracy > best:
-                best = accuracy
-                kept = {"alpha": ratio, **self.settings}, self.down.clone(), self.up.clone()
-        settings, self.down, self.up = kept
-        self.keep(task.tuning, settings, best)
+            found.append((self.accuracy(task.tuning), dict(self.settings), self.down.clone(), self.up.clone()))
+        accuracy, settings, self.down, self.up = max(found, key=lambda trained: trained[0])  # the first of the best
+        self.keep(task.tuning, settings, accuracy)
 
     def train_with(self, task: Task, ratio: float) -> None:
         """Learn the bottleneck for one alpha."""

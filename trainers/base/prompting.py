@@ -44,7 +44,6 @@ class PromptTrainer(ClipTrainer):
     """
 
     correction = "none"
-    node: str
     learner: PromptLearner
 
     def check_cfg(self, cfg: CfgNode) -> None:

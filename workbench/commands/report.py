@@ -1,7 +1,8 @@
 """Tables, pictures and one page from the finished runs of an output folder.
 
-imo report OUTPUT                           writes OUTPUT/report/report.html and what is in it
-imo report OUTPUT --against expected/*.csv  which figures differ from stored ones (status 1 if any)
+imo report OUTPUT                             writes OUTPUT/report/report.html and what is in it
+imo report OUTPUT --document docs/RESULTS.md  writes that file and its pictures instead
+imo report OUTPUT --against expected/*.csv    which figures differ from stored ones (status 1 if any)
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("output", nargs="?", default="output", help="folder of finished runs (default: output)")
     parser.add_argument("--methods", nargs="+", default=[], metavar="METHOD", help="only these, as tables name them")
     parser.add_argument("--against", nargs="+", metavar="CSV", help="compare with figures in files like compare.csv")
-    parser.add_argument("--document", type=Path, metavar="FILE", help="write all numbers into one Markdown file, no page")
+    parser.add_argument("--document", type=Path, metavar="FILE", help="write all numbers into one Markdown file")
 
 
 def run(args: argparse.Namespace) -> int:

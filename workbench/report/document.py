@@ -24,7 +24,7 @@ _PICTURED = ("ZeroshotCLIP", "TipX", "TipXPP")  # the paper's pair and where it 
 
 
 def document(sources: Sources) -> str:
-    """The Markdown: what was found in words, methods side by side, gains, overlaps, and all numbers by dataset."""
+    """The Markdown: methods side by side, gains, overlaps, and all numbers by dataset."""
     runs = _ordered(sources.runs)
     found, shots = points(runs), max((run.shots for run in runs), default=0)
     return environment(autoescape=False).get_template("results.md.j2").render(
@@ -39,9 +39,6 @@ def document(sources: Sources) -> str:
         pictured=_clearest(sources.analyses),
         changes=_changes(_clearest(sources.analyses)),
         datasets=_by_dataset(runs),
-        present={run.dataset for run in runs},
-        methods={run.method for run in runs},
-        backbones={run.backbone for run in runs},
         skipped=sources.skipped,
     )  # fmt: skip
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from reporting import ISOCLIP, make_analysis, make_run, make_study, overlap_of, write_analysis, write_study
 
-from imo.workbench.commands.report import main
+from imo.workbench.cli import call
 from imo.workbench.report.document import document
 from imo.workbench.report.load import gather
 
@@ -64,22 +64,10 @@ def test_a_cell_without_all_seeds_says_how_many_it_has(tmp_path):
     assert sections(document(gather(tmp_path)))["Cars"]["Accuracy"]["TipXPP"]["4 shots"] == "55.4 (n=1)"
 
 
-def test_what_is_written_by_hand_is_told_of_the_digit_sets_alone(root, tmp_path):
-    assert "What it finds" not in document(gather(root))
-    sets = ("ColoredDigits", "ColoredMNIST", "Digits", "MNIST5k")
-    digits = write_study(tmp_path / "digits", [make_run(dataset=name) for name in sets])
-    text = document(gather(digits))
-    assert "## What it finds" in text and "| LinearProbe |" in text
-    write_study(digits, [make_run("LinearProbe", accuracy=70.0)])
-    assert "| LinearProbe | 50.2" not in document(gather(digits))
-    write_study(tmp_path / "vit", [make_run(dataset=name, backbone="ViT-B/16") for name in sets])
-    assert "What it finds" not in document(gather(tmp_path / "vit"))
-
-
 def test_the_command_writes_the_document_and_its_pictures_alone(root, tmp_path, capsys):
     write_analysis(root, make_analysis())
     path = tmp_path / "docs" / "RESULTS.md"
-    assert main([str(root), "--document", str(path)]) == 0
+    assert call("report", [str(root), "--document", str(path)]) == 0
     assert "curves.png" in capsys.readouterr().out
     assert sorted(p.name for p in path.parent.iterdir()) == ["RESULTS.md", "curves.png", "overlap.png"]
     text = path.read_text(encoding="utf-8")
@@ -92,7 +80,7 @@ def test_the_command_writes_the_document_and_its_pictures_alone(root, tmp_path, 
 
 def test_without_analyses_no_picture_is_promised(root, tmp_path):
     path = tmp_path / "docs" / "RESULTS.md"
-    assert main([str(root), "--document", str(path)]) == 0
+    assert call("report", [str(root), "--document", str(path)]) == 0
     assert "overlap.png" not in path.read_text(encoding="utf-8")
 
 
