@@ -93,11 +93,9 @@ find_python() {
 
 # Becomes the command `imo` with the arguments $@. As `python -m imo`, but nothing is imported from the current folder,
 # where a CoOp checkout has another `clip`.
+START="import sys; sys.path = [*filter(None, sys.path)]; from imo.workbench.cli import main; sys.exit(main())"
 run_imo() {
-    exec "$PYTHON" -W ignore -c "import sys
-sys.path = [*filter(None, sys.path)]
-from imo.workbench.cli import main
-sys.exit(main())" "$@"
+    exec "$PYTHON" -W ignore -c "$START" "$@"
 }
 
 # Runs trainers (words, $1) on datasets (words, $2) with shots (words, $3) and config $4, the rest as above.

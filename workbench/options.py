@@ -10,6 +10,9 @@ from imo.errors import InputError
 from imo.workbench.places import default_folder
 
 
+FEATURES = "all features but the last half minute's"  # what of an interrupted encoding is on disk, see imo.model.encode
+
+
 class Folder(argparse.Action):
     """Stores the name of a folder, and refuses an empty one: a shell variable that is not set would mean the current
     folder."""

@@ -21,6 +21,6 @@ def command(*words: str) -> tuple[str, ...]:
     """`imo` with these words, for another process. Like `python -m imo`, but imports nothing from the current folder,
     where a CoOp checkout has another `clip`."""
     home = str(ROOT if _IN_CHECKOUT else ROOT.parent)
-    path = f"sys.path = [{home!r}, *filter(None, sys.path)]"
-    code = f"import sys; {path}; from imo.workbench.cli import main; sys.exit(main())"
-    return sys.executable, "-W", "ignore", "-c", code, *words
+    path = f"[{home!r}, *filter(None, sys.path)]"
+    start = f"import sys; sys.path = {path}; from imo.workbench.cli import main; sys.exit(main())"
+    return sys.executable, "-W", "ignore", "-c", start, *words

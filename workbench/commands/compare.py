@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from imo.workbench.options import add_plan_arguments
+from imo.workbench.options import FEATURES, add_plan_arguments
 
 if TYPE_CHECKING:
     from imo.workbench.plan import Run
@@ -47,10 +47,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def kept(args: argparse.Namespace) -> str:
-    return (
-        f"finished runs and all features encoded so far are kept in {args.output}; the same command goes on where it "
-        f"stopped"
-    )
+    return f"finished runs and {FEATURES} are kept in {args.output}; the same command goes on from them"
 
 
 def tables(args: argparse.Namespace, runs: Sequence[Run]) -> str:

@@ -1,9 +1,11 @@
 """Checks, fetches and documents the datasets.
 
-imo datasets check --root data
-imo datasets check OxfordPets imagenet --root data
-imo datasets prepare OxfordPets --root data
-imo datasets document
+    imo datasets check --root data
+    imo datasets check OxfordPets imagenet --root data
+    imo datasets prepare OxfordPets --root data
+    imo datasets document
+
+`check` only looks, and says where to get what is missing; its status is 1 if anything is.
 """
 
 from __future__ import annotations

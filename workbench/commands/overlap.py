@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from imo.workbench.options import add_place_arguments
+from imo.workbench.options import FEATURES, add_place_arguments
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,4 +38,4 @@ def run(args: argparse.Namespace) -> int:
 
 
 def kept(args: argparse.Namespace) -> str:
-    return f"features encoded so far are kept in {Path(args.output) / 'features'}; the same command goes on from them"
+    return f"{FEATURES} are kept in {Path(args.output) / 'features'}; the same command goes on from them"

@@ -1,8 +1,10 @@
 """Tables, pictures and one page from the finished runs of an output folder.
 
-imo report OUTPUT                             writes OUTPUT/report/report.html and what is in it
-imo report OUTPUT --document docs/RESULTS.md  writes that file and its pictures instead
-imo report OUTPUT --against expected/*.csv    which figures differ from stored ones (status 1 if any)
+    imo report OUTPUT                             writes OUTPUT/report/report.html and what is in it
+    imo report OUTPUT --document docs/RESULTS.md  writes that file and its pictures instead
+    imo report OUTPUT --against expected/*.csv    which figures differ from stored ones (status 1 if any)
+
+It runs no trainer: it reads results.json files, the search surfaces beside them and what `imo overlap` left.
 """
 
 from __future__ import annotations

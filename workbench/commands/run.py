@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 
 from imo.errors import InputError
+from imo.workbench.options import FEATURES
 
 MENDABLE = (InputError,)  # whatever else the checkout's code raises goes through
 
@@ -41,4 +42,4 @@ def run(args: argparse.Namespace) -> int:
 
 
 def kept(args: argparse.Namespace) -> str:
-    return "features encoded so far are kept in the store (IMO.STORE), and what the script wrote; start it again"
+    return f"{FEATURES} are kept in the store (IMO.STORE), as is what the script wrote; start it again"

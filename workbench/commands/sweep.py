@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from imo.workbench.options import add_plan_arguments
+from imo.workbench.options import FEATURES, add_plan_arguments
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,7 +41,4 @@ def run(args: argparse.Namespace) -> int:
 
 def kept(args: argparse.Namespace) -> str:
     going_on = "" if args.executor == "processes" else "; jobs that submitit has begun go on without it"
-    return (
-        f"finished runs and all features encoded so far are kept in {args.output}; the same command goes on where it "
-        f"stopped{going_on}"
-    )
+    return f"finished runs and {FEATURES} are kept in {args.output}; the same command goes on from them{going_on}"

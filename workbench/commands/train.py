@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import argparse
 
+from imo.workbench.options import FEATURES
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     from imo.workbench import train
@@ -33,6 +35,5 @@ def kept(args: argparse.Namespace) -> str:
 
     cfg = train.setup_cfg(args)
     return (
-        f"features encoded so far are kept in {cfg.IMO.STORE}, checkpoints in {cfg.OUTPUT_DIR}; the same command goes "
-        f"on from them"
+        f"{FEATURES} are kept in {cfg.IMO.STORE}, checkpoints in {cfg.OUTPUT_DIR}; the same command goes on from them"
     )
