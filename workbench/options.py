@@ -9,7 +9,6 @@ from typing import Any
 from imo.errors import InputError
 from imo.workbench.places import default_folder
 
-
 FEATURES = "all features but the last half minute's"  # what of an interrupted encoding is on disk, see imo.model.encode
 
 

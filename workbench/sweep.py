@@ -28,6 +28,9 @@ from imo.workbench.places import command
 from imo.workbench.plan import Request, plan
 
 
+PATIENCE = 2.0  # seconds for a job to end by itself: Ctrl-C in a terminal reaches it, too
+
+
 @dataclass(frozen=True)
 class Job:
     """A command, the log of what it prints, and the lock that it needs."""
@@ -53,7 +56,7 @@ class Running:
         self.stopped = True
         for process in self.processes:
             try:
-                process.wait(2)  # Ctrl-C in a terminal has reached it, too
+                process.wait(PATIENCE)
             except subprocess.TimeoutExpired:
                 process.send_signal(signal.SIGINT)
 

@@ -22,7 +22,7 @@ from layouts import (
 from imo.datasets.base.sources import Sizes
 from imo.datasets.tool.check import declared
 from imo.datasets.tool.document import document
-from imo.workbench.commands.datasets import main
+from imo.workbench.cli import main
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def cli(capsys):
     """cli(*argv) -> exit status, standard output, standard error."""
 
     def run(*argv):
-        status = main([str(word) for word in argv])
+        status = main(["datasets", *map(str, argv)])
         captured = capsys.readouterr()
         return status, captured.out, captured.err
 
