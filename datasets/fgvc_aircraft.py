@@ -2,9 +2,7 @@
 
 from dassl.data.datasets import DATASET_REGISTRY
 
-from imo.datasets.base.sources import Sizes, Torchvision
-from imo.datasets.base.split_dataset import SplitDataset
-from imo.datasets.base.splits import Item, Split
+from imo.datasets.base import Item, Sizes, Split, SplitDataset, Torchvision
 
 LISTS = ("variants.txt", *(f"images_variant_{part}.txt" for part in Split._fields))
 ARCHIVE = "https://www.robots.ox.ac.uk/~vgg/data/fgvc-aircraft (fgvc-aircraft-2013b.tar.gz, its folder data)"
@@ -14,7 +12,7 @@ ARCHIVE = "https://www.robots.ox.ac.uk/~vgg/data/fgvc-aircraft (fgvc-aircraft-20
 class FGVCAircraft(SplitDataset):
     """Maji et al., "Fine-grained visual classification of aircraft", 2013, https://arxiv.org/abs/1306.5151.
 
-    Brings its own lists of training, validation and test images.
+    It comes with its own lists of training, validation and test images.
     """
 
     dataset_dir = "fgvc_aircraft"
@@ -24,7 +22,7 @@ class FGVCAircraft(SplitDataset):
     unfit = {"data": "the archive's folder: move its content one folder up"}
     torchvision = Torchvision("FGVCAircraft", {f"fgvc-aircraft-2013b/data/{name}": name for name in ("images", *LISTS)})
 
-    def fallback(self):
+    def fallback(self) -> Split:
         labels = {name: label for label, name in enumerate(self.lines("variants.txt"))}
         return Split(
             *(
@@ -33,6 +31,6 @@ class FGVCAircraft(SplitDataset):
             )
         )
 
-    def listed(self, name):
-        """Lines `<image> <variant>`."""
+    def listed(self, name: str) -> list[list[str]]:
+        """[image, variant] for each line `<image> <variant>`; a variant's name may hold spaces."""
         return [line.split(" ", 1) for line in self.lines(name)]

@@ -1,19 +1,21 @@
 """A dataset of one's own, declared in YAML alone."""
 
+from __future__ import annotations
+
 import os
 
 from dassl.data.datasets import DATASET_REGISTRY
 from yacs.config import CfgNode
 
-from imo.datasets.base.split_dataset import SplitDataset
-from imo.datasets.base.splits import Item, Split, class_folders, stratified
+from imo.datasets.base import Item, Split, SplitDataset, class_folders, stratified
 from imo.errors import InputError
 
-PARTS = {"train": "train", "val": "val", "validation": "val", "test": "test"}  # names of parts that are understood
+PARTS = {"train": "train", "val": "val", "validation": "val", "test": "test"}  # {name in the data: part of the split}
+Rows = dict[str, list[tuple[str, str]]]  # {part's name, "" where the data have no parts: [(image path, class name)]}
 
 
-def extend_cfg(cfg):
-    """The dataset's own options."""
+def extend_cfg(cfg: CfgNode) -> None:
+    """Add the dataset's own options."""
     cfg.DATASET.FOLDER = CfgNode()
     cfg.DATASET.FOLDER.PATH = ""  # the folder, from the data root or absolute
     cfg.DATASET.FOLDER.CSV = ""  # in it, a file of path,label[,split] with this first line; empty for class folders
@@ -31,19 +33,20 @@ class Folder(SplitDataset):
     image_dir = "."
     holds_out = True
 
-    def __init__(self, cfg):
+    def __init__(self, cfg: CfgNode) -> None:
         options = cfg.DATASET.FOLDER
         if not options.PATH:
             raise InputError(
                 "DATASET.FOLDER.PATH: expected a folder of images, from the data root or absolute, got none"
             )
         self.dataset_dir = os.path.normpath(os.path.expanduser(options.PATH))
-        self.table = options.CSV
+        self.table: str = options.CSV
         self.templates = (options.TEMPLATE,)
         super().__init__(cfg)
         self.target_name = self.target_name.replace("Folder", os.path.basename(self.dataset_dir), 1)
 
-    def fallback(self):
+    def fallback(self) -> Split:
+        """The split of the CSV file, or of the folders."""
         parts = self.listed() if self.table else self.folders()
         names = sorted({name for part in parts.values() for _, name in part})
         if not names:
@@ -53,8 +56,8 @@ class Folder(SplitDataset):
             getattr(split, PARTS.get(part, "train")).extend(Item(path, names.index(name), name) for path, name in rows)
         return stratified(split.train) if set(parts) == {""} else split
 
-    def folders(self):
-        """{part: [(path, class)]}, part "" for all."""
+    def folders(self) -> Rows:
+        """The images in class folders, below folders of parts if there are train/ and test/."""
         root = self.located(".")
         given = [name for name in PARTS if os.path.isdir(os.path.join(root, name))]
         return {
@@ -66,9 +69,13 @@ class Folder(SplitDataset):
             for part in (given if "train" in given and "test" in given else [""])
         }
 
-    def listed(self):
-        """The same, from the CSV file."""
-        parts = {}
+    def listed(self) -> Rows:
+        """The images that the CSV file lists.
+
+        Raises:
+            InputError: an unknown part, or parts for some lines only.
+        """
+        parts: Rows = {}
         for row in self.csv(self.table, ("path", "label")):
             part = (row.get("split") or "").strip()
             if part and part not in PARTS:

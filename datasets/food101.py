@@ -1,10 +1,8 @@
-"""Food-101: dishes, photographed by those who were to eat them."""
+"""Food-101: photographs of 101 dishes."""
 
 from dassl.data.datasets import DATASET_REGISTRY
 
-from imo.datasets.base.sources import Sizes, Torchvision, drive
-from imo.datasets.base.split_dataset import SplitDataset
-from imo.datasets.base.splits import folder_split
+from imo.datasets.base import Sizes, SplitDataset, Torchvision, drive, folder_split
 
 
 @DATASET_REGISTRY.register()

@@ -1,10 +1,8 @@
-"""1,000 classes of WordNet."""
+"""ImageNet (ILSVRC 2012): photographs of 1,000 classes of WordNet."""
 
 from dassl.data.datasets import DATASET_REGISTRY
 
-from imo.datasets.base.imagenet_family import ImageNetFamily
-from imo.datasets.base.sources import CLASSNAMES, Sizes
-from imo.datasets.base.splits import Split
+from imo.datasets.base import CLASSNAMES, ImageNetFamily, Sizes, Split
 from imo.errors import InputError
 
 SITE = "https://image-net.org (ILSVRC2012, after registration)"
@@ -14,8 +12,8 @@ SITE = "https://image-net.org (ILSVRC2012, after registration)"
 class ImageNet(ImageNetFamily):
     """Deng et al., "ImageNet: A large-scale hierarchical image database", CVPR 2009, https://image-net.org.
 
-    Its validation folder is the test set of the field. Published figures of cache methods are tuned on it too:
-    DATASET.VALIDATION paper does so, the default holds out training images.
+    The test images are those of its validation folder, as is usual. Published figures of cache methods are tuned on
+    them, too: DATASET.VALIDATION "paper" does the same, the default holds out training images for it.
     """
 
     dataset_dir = "imagenet"
@@ -27,7 +25,7 @@ class ImageNet(ImageNetFamily):
         "classnames.txt": CLASSNAMES,
     }
 
-    def find_split(self):
+    def find_split(self) -> Split:
         test = self.items("val")
         tested = self.class_ids
         train = self.items("train")

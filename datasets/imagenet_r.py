@@ -2,8 +2,7 @@
 
 from dassl.data.datasets import DATASET_REGISTRY
 
-from imo.datasets.base.imagenet_family import ImageNetVariant
-from imo.datasets.base.sources import CLASSNAMES, Sizes
+from imo.datasets.base import CLASSNAMES, ImageNetVariant, Sizes
 
 
 @DATASET_REGISTRY.register()

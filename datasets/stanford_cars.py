@@ -2,9 +2,7 @@
 
 from dassl.data.datasets import DATASET_REGISTRY
 
-from imo.datasets.base.sources import Sizes, drive
-from imo.datasets.base.split_dataset import SplitDataset
-from imo.datasets.base.splits import Item, Split, hold_out
+from imo.datasets.base import Item, Sizes, Split, SplitDataset, drive, hold_out
 
 COPY = "https://www.kaggle.com/datasets/jessicali9530/stanford-cars-dataset (the first site is gone)"
 
@@ -13,7 +11,7 @@ COPY = "https://www.kaggle.com/datasets/jessicali9530/stanford-cars-dataset (the
 class StanfordCars(SplitDataset):
     """Krause et al., "3D object representations for fine-grained categorization", ICCV workshop 2013.
 
-    Copies of all files: see https://github.com/pytorch/vision/issues/7545.
+    https://github.com/pytorch/vision/issues/7545 links copies of all files.
     """
 
     dataset_dir = "stanford_cars"
@@ -30,12 +28,12 @@ class StanfordCars(SplitDataset):
     unfit = {"car_ims": "numbers the images anew, so that no split fits; take a copy with cars_train/ and cars_test/"}
     mirrors = {"cars_train": "cars_train/cars_train", "cars_test": "cars_test/cars_test"}  # Kaggle's folders
 
-    def fallback(self):
+    def fallback(self) -> Split:
         train, val = hold_out(self.annotated("cars_train", "devkit/cars_train_annos.mat"))
         return Split(train, val, self.annotated("cars_test", "cars_test_annos_withlabels.mat"))
 
-    def annotated(self, folder, name):
-        """Items of a folder; "Make Model 2012" becomes "2012 Make Model"."""
+    def annotated(self, folder: str, name: str) -> list[Item]:
+        """The images of a folder by its annotations file; class "Make Model 2012" becomes "2012 Make Model"."""
         names = [str(name).rpartition(" ") for name in self.mat("devkit/cars_meta.mat", "class_names")]
         rows = [(str(row["fname"]), int(row["class"]) - 1) for row in self.mat(name, "annotations")]
         return [Item(f"{folder}/{file}", label, f"{names[label][2]} {names[label][0]}") for file, label in rows]

@@ -2,8 +2,7 @@
 
 from dassl.data.datasets import DATASET_REGISTRY
 
-from imo.datasets.base.sources import IMO_RELEASE, Sizes
-from imo.datasets.base.split_dataset import SplitDataset
+from imo.datasets.base import IMO_RELEASE, Sizes, SplitDataset
 
 
 @DATASET_REGISTRY.register()

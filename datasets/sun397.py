@@ -4,9 +4,7 @@ import os
 
 from dassl.data.datasets import DATASET_REGISTRY
 
-from imo.datasets.base.sources import Sizes, Torchvision, drive
-from imo.datasets.base.split_dataset import SplitDataset
-from imo.datasets.base.splits import Item, Split, hold_out
+from imo.datasets.base import Item, Sizes, Split, SplitDataset, Torchvision, drive, hold_out
 
 PARTITIONS = "https://vision.princeton.edu/projects/2010/SUN/download/Partitions.zip"
 
@@ -27,12 +25,12 @@ class SUN397(SplitDataset):
     }
     torchvision = Torchvision("SUN397", {"SUN397": "SUN397"})
 
-    def fallback(self):
+    def fallback(self) -> Split:
         labels = {line.strip("/"): label for label, line in enumerate(self.lines("ClassName.txt"))}
         return Split(*hold_out(self.listed("Training_01.txt", labels)), self.listed("Testing_01.txt", labels))
 
-    def listed(self, name, labels):
-        """Items of lines `/a/apse/indoor/<image>`, a class "indoor apse"."""
+    def listed(self, name: str, labels: dict[str, int]) -> list[Item]:
+        """The images of lines such as `/a/apse/indoor/<image>`, whose class is named "indoor apse"."""
         items = []
         for line in self.lines(name):
             folder = os.path.dirname(line.strip("/"))

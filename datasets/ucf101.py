@@ -4,9 +4,7 @@ import re
 
 from dassl.data.datasets import DATASET_REGISTRY
 
-from imo.datasets.base.sources import Sizes, drive
-from imo.datasets.base.split_dataset import SplitDataset
-from imo.datasets.base.splits import Item, Split, hold_out
+from imo.datasets.base import Item, Sizes, Split, SplitDataset, drive, hold_out
 
 
 @DATASET_REGISTRY.register()
@@ -25,13 +23,13 @@ class UCF101(SplitDataset):
         "ucfTrainTestlist/": "https://www.crcv.ucf.edu/data/UCF101.php (UCF101TrainTestSplits-RecognitionTask.zip)",
     }
 
-    def fallback(self):
+    def fallback(self) -> Split:
         rows = [line.split() for line in self.lines("ucfTrainTestlist/classInd.txt")]
         labels = {name: int(number) - 1 for number, name in rows}
         return Split(*hold_out(self.listed("trainlist01.txt", labels)), self.listed("testlist01.txt", labels))
 
-    def listed(self, name, labels):
-        """Items of lines `TaiChi/<video>.avi [<class>]`; the frame is in Tai_Chi/, which is the class's name."""
+    def listed(self, name: str, labels: dict[str, int]) -> list[Item]:
+        """The frames of lines such as `TaiChi/<video>.avi`: the image Tai_Chi/<video>.jpg of the class "Tai_Chi"."""
         items = []
         for line in self.lines(f"ucfTrainTestlist/{name}"):
             action, video = line.split()[0].split("/")

@@ -14,6 +14,7 @@ else:
     _ROOT = Path(__file__).parent
 __path__.append(str(_ROOT / "workbench" / "aliases"))  # `python -m imo.sweep` and others
 
+from imo.__about__ import __version__
 from imo.classify.cache import CacheModel
 from imo.classify.kl import Phi, class_probabilities, kl_divergence, kl_scores
 from imo.classify.search import PAPER_GRID, Grid, SearchResult, search
@@ -23,8 +24,6 @@ from imo.model.adapter import attach_adapters, load_adapters, save_adapters
 from imo.model.backbone import load_clip
 from imo.model.encode import encode_images, text_classifier
 
-__version__ = "0.1.0"
-
 __all__ = [
     "PAPER_GRID",
     "CacheModel",
@@ -33,6 +32,7 @@ __all__ = [
     "OverlapReport",
     "Phi",
     "SearchResult",
+    "__version__",
     "attach_adapters",
     "class_probabilities",
     "encode_images",

@@ -1,15 +1,16 @@
-"""What a user can mend: one line that names the file or option and the remedy."""
+"""Errors that a user can mend, and their text."""
 
 from __future__ import annotations
 
 
 class InputError(ValueError):
-    """Unusable input. The command line prints its text on one line and exits with status 2."""
+    """A file, option or argument cannot be used. The text names it and the remedy, in one line; commands print that
+    line and exit with status 2."""
 
 
 def explain(error: InputError | OSError) -> str:
-    """One line for what a user can mend."""
-    if isinstance(error, InputError):  # from a loader's worker, the text is a traceback that ends with ours
+    """The one line that a command prints for an error."""
+    if isinstance(error, InputError):  # raised in a data loader's worker, its text is a traceback that ends with ours
         return str(error).strip().splitlines()[-1].replace("imo.errors.InputError: ", "")
     where, reason = error.filename or "--output-dir", error.strerror or error
     return " ".join(f"{where}: {reason}; check that it is there and writable, and that the disk has room".split())

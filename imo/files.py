@@ -1,4 +1,4 @@
-"""Small file helpers: content hashes and writes that are whole or absent."""
+"""Hashing and reading files, and writing them so that no half-written file is left."""
 
 from __future__ import annotations
 
@@ -16,14 +16,13 @@ from imo.errors import InputError
 
 
 def file_sha256(path: str | Path) -> str:
-    """Hexadecimal sha256 of a file's content, as `sha256sum` prints it."""
+    """Hexadecimal sha256 of a file's content, as `sha256sum` prints it. An unchanged file is read once a process."""
     status = os.stat(path)
     return _sha256(os.fspath(path), status.st_size, status.st_mtime_ns)
 
 
 @functools.cache
 def _sha256(path: str, size: int, changed: int) -> str:
-    """Weights are hashed by every run of a comparison; a file that did not change is read once a process."""
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         for block in iter(lambda: file.read(1 << 20), b""):
@@ -33,7 +32,12 @@ def _sha256(path: str, size: int, changed: int) -> str:
 
 @contextlib.contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
-    """A temporary name beside `path` that becomes `path` when the block ends well, and vanishes otherwise."""
+    """Yield the path of a temporary file in the same folder, which is made if need be. The file is renamed to `path`
+    when the block ends without error, and removed otherwise.
+
+    Raises:
+        OSError: with `path` as its file name, whatever file the error was about.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
@@ -43,21 +47,21 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         yield temporary
         temporary.chmod(0o666 & ~_umask())
         os.replace(temporary, path)
-    except OSError as error:  # a write to a full disk names no file
+    except OSError as error:  # the error of a full disk names no file
         raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
 
 
 def open_image(path: str | Path) -> Image.Image:
-    """An image file as RGB.
+    """Read an image file, as RGB.
 
     Raises:
-        InputError: it cannot be read; a damaged image is never replaced by another.
+        InputError: the file is missing, damaged or no image.
     """
     try:
         with Image.open(path) as image:
-            if image.mode.startswith("I"):  # 16 bits a pixel, which Pillow would clip to white
+            if image.mode.startswith("I"):  # 16 bits a pixel: Pillow's convert would clip nearly all to white
                 return image.point(lambda value: value / 256).convert("RGB")
             return image.convert("RGB")
     except (OSError, SyntaxError, ValueError, EOFError) as error:

@@ -126,10 +126,16 @@ def versions() -> dict[str, str]:
 
 
 def write_result(folder: str | Path, result: Result) -> Path:
-    """Write a run's result into its output folder; returns the file's path."""
+    """Write a run's result into its output folder; returns the file's path.
+
+    Raises:
+        msgspec.ValidationError: a field has another type or range than `Result` says, as NaN has; nothing is written.
+    """
     path = Path(folder) / FILE_NAME
+    content = msgspec.json.encode(result)
+    msgspec.json.decode(content, type=Result)  # a Struct does not check its fields when it is made
     with atomic_path(path) as temporary:
-        temporary.write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=2) + b"\n")
+        temporary.write_bytes(msgspec.json.format(content, indent=2) + b"\n")
     return path
 
 
@@ -144,6 +150,8 @@ def read_result(folder: str | Path) -> Result | None:
         content = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         return None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error}); remove the run's folder") from error
     try:
         found = msgspec.json.decode(content)
         schema = found.get("schema_version") if isinstance(found, dict) else None
@@ -158,8 +166,11 @@ def read_result(folder: str | Path) -> Result | None:
 
 
 def find_results(root: str | Path) -> Iterator[tuple[str, Result | InputError]]:
-    """Every results.json below a folder in the order of paths: its folder's place below `root`, and the result or why
-    it cannot be read."""
+    """Find every results.json below a folder.
+
+    Yields:
+        The run's folder, relative to `root`, and the result or the reason why it cannot be read; in the order of paths.
+    """
     for path in sorted(Path(root).rglob(FILE_NAME)):
         place = path.parent.relative_to(root).as_posix()
         try:
@@ -181,4 +192,23 @@ def write_surface(folder: str | Path, found: SearchResult) -> Path:
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         arrays: dict[str, Any] = {"alphas": grid.alphas, "betas": grid.betas, "gammas": grid.gammas}
         np.savez_compressed(file, correct=found.correct.astype(np.int32), n=found.samples, **arrays)
+    return path
+
+
+# TEMPORARY: today's untyped callers, until they are rewritten.
+
+
+def read_results(folder: str | Path) -> dict[str, Any] | None:
+    try:
+        content: dict[str, Any] = msgspec.json.decode((Path(folder) / FILE_NAME).read_bytes())
+    except (OSError, msgspec.MsgspecError):
+        return None
+    return content
+
+
+def write_results(folder: str | Path, results: dict[str, Any]) -> Path:
+    path = Path(folder) / FILE_NAME
+    with atomic_path(path) as temporary:
+        content = {"schema_version": SCHEMA_VERSION, **results, "versions": versions()}
+        temporary.write_bytes(msgspec.json.format(msgspec.json.encode(content, enc_hook=float), indent=2) + b"\n")
     return path

@@ -3,16 +3,19 @@
     python tools/pretrain_glyph.py --output glyph_run
     python tools/pretrain_glyph.py --output control_run --attribute-words 0
 
-Contrastive training (symmetric InfoNCE, captions that are equal share the target) of the `clip` package's own CLIP
-class on drawn characters with captions; docs/GLYPH_CARD.md has the data, the recipe and the results. Runs on one CPU
-thread or on an accelerator; stops and resumes at any time. It never sees a handwritten image.
+Contrastive training of the `clip` package's own CLIP class on drawn characters with captions; docs/GLYPH_CARD.md has
+the data, the recipe and the results. Runs on one CPU thread or on an accelerator. The same command goes on from the
+last checkpoint. The model never sees a handwritten image.
 """
+
+from __future__ import annotations
 
 import argparse
 import math
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -42,7 +45,15 @@ CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 
 class Words(torch.nn.Module):
-    """Token rows that captions use, trained alone; the others of the 49,408 stay at zero."""
+    """The token embedding, with rows for the tokens that captions use only; CLIP's own has 49,408 rows.
+
+    Args:
+        used: (V,) the tokens that captions use.
+        width: of a row.
+    """
+
+    used: torch.Tensor
+    row_of: torch.Tensor  # (49408,) the row of each used token
 
     def __init__(self, used: torch.Tensor, width: int) -> None:
         super().__init__()
@@ -56,7 +67,7 @@ class Words(torch.nn.Module):
 
 
 def captions_vocabulary(bank: MaskBank) -> torch.Tensor:
-    """Every token that captions of `bank` can hold, sorted; found by drawing captions of every mask."""
+    """(V,) the tokens in captions of `bank`, sorted; found by drawing captions of each mask six times."""
     seen = torch.zeros(ARCHITECTURE["vocab_size"], dtype=torch.bool)
     generator = torch.Generator().manual_seed(0)
     for indices in torch.arange(len(bank.masks)).repeat(3).split(512):
@@ -67,21 +78,25 @@ def captions_vocabulary(bank: MaskBank) -> torch.Tensor:
 
 
 def encode_captions(model: CLIP, tokens: torch.Tensor) -> torch.Tensor:
-    """`CLIP.encode_text`, cut after the longest caption: the tower is causal, what follows has no effect.
+    """(B, 77) tokens -> (B, 128) features, as `CLIP.encode_text` gives them.
 
-    (B, 77) -> (B, 128).
+    It reads no further than the longest caption: attention is causal, so padding after it has no effect.
     """
     ends = tokens.argmax(-1)
     length = int(ends.max()) + 1
     x = model.token_embedding(tokens[:, :length]) + model.positional_embedding[:length]
     x = model.transformer(x.permute(1, 0, 2)).permute(1, 0, 2)
-    return model.ln_final(x)[torch.arange(len(x)), ends] @ model.text_projection
+    features: torch.Tensor = model.ln_final(x)[torch.arange(len(x)), ends] @ model.text_projection
+    return features
 
 
 def contrastive_loss(
     images: torch.Tensor, texts: torch.Tensor, tokens: torch.Tensor, logit_scale: torch.Tensor
 ) -> torch.Tensor:
-    """Symmetric InfoNCE; captions that are equal share the target. images, texts (B, d), tokens (B, 77)."""
+    """Symmetric InfoNCE of images (B, d) and texts (B, d); the target is shared among equal captions.
+
+    tokens: (B, 77), by which captions are compared.
+    """
     logits = logit_scale.exp() * F.normalize(images.float()) @ F.normalize(texts.float()).T
     group = tokens.unique(dim=0, return_inverse=True)[1]
     same = (group[:, None] == group).float()
@@ -90,7 +105,11 @@ def contrastive_loss(
 
 
 def sampling_weights(bank: MaskBank, digit_share: float) -> torch.Tensor:
-    """(G,) probabilities: classes even within digits and within the rest, masks even within a class."""
+    """(G,) probabilities of drawing each mask.
+
+    The digits together have `digit_share`, the other classes the rest; within either, each class has the same share,
+    and within a class each mask.
+    """
     per_class = torch.bincount(bank.labels).float()
     weights = 1 / per_class[bank.labels]
     digits = bank.labels < len(DIGITS)
@@ -100,20 +119,22 @@ def sampling_weights(bank: MaskBank, digit_share: float) -> torch.Tensor:
 
 
 def build(seed: int, bank: MaskBank) -> CLIP:
+    """A CLIP of ARCHITECTURE with random weights."""
     torch.manual_seed(seed)
     model = CLIP(**ARCHITECTURE)
     model.token_embedding = Words(captions_vocabulary(bank), ARCHITECTURE["transformer_width"])
     return model.float()
 
 
-def parameter_groups(model: CLIP, weight_decay: float) -> list[dict]:
+def parameter_groups(model: CLIP, weight_decay: float) -> list[dict[str, Any]]:
+    """Parameter groups for AdamW: no weight decay on biases, norms and embeddings."""
     plain = [p for name, p in model.named_parameters() if p.ndim < 2 or "embedding" in name]
     decayed = [p for name, p in model.named_parameters() if not (p.ndim < 2 or "embedding" in name)]
     return [{"params": decayed, "weight_decay": weight_decay}, {"params": plain, "weight_decay": 0.0}]
 
 
 def export(model: CLIP, path: Path) -> None:
-    """Half precision, token rows only for the words captions use; read back by `imo.load_clip`."""
+    """Write the model for `imo.load_clip`: in half precision, with token rows for the used tokens only."""
     state = {k: v.detach().cpu() for k, v in model.state_dict().items() if not k.startswith("token_embedding.")}
     state = {k: v.half().contiguous() for k, v in state.items()}
     state["token_embedding.rows"] = model.token_embedding.rows.detach().half().cpu().contiguous()
@@ -124,6 +145,7 @@ def export(model: CLIP, path: Path) -> None:
 
 
 def learning_rate(step: int, steps: int, peak: float, warmup: int) -> float:
+    """The rate of a step, counted from 0: a linear warm-up to `peak`, then a half cosine to zero."""
     if step < warmup:
         return peak * (step + 1) / warmup
     return peak * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))

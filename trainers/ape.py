@@ -1,5 +1,7 @@
 """APE: Tip-Adapter on chosen channels, its keys weighted by how well CLIP's text knows them."""
 
+from __future__ import annotations
+
 import math
 
 import torch
@@ -7,8 +9,8 @@ import torch.nn.functional as F
 from tqdm import tqdm
 
 from imo.classify.cache import CacheModel
-from imo.classify.search import PAPER_GRID, Grid, search
-from imo.trainers.base.training_free import cache_method
+from imo.classify.search import PAPER_GRID, Grid, SearchResult, search
+from imo.trainers.base import Queries, Task, TextClassifier, cache_method
 from imo.trainers.tip_adapter import TipAdapter
 
 SHARES = (0.5, 0.7, 0.8, 1.0)  # of the channels
@@ -19,7 +21,7 @@ START = Grid((2.0,), (1.0,))  # alpha and beta where the authors' search starts 
 
 @cache_method
 class APE(TipAdapter):
-    """Training-free APE: `Z + alpha exp(-beta (1 - u' U'^T)) diag(exp(gamma D)) L`, with Q chosen channels in u', U'.
+    """Training-free APE: logits `Z + alpha exp(-beta (1 - u' U'^T)) diag(exp(gamma D)) L` on Q chosen channels u', U'.
 
     Zhu et al., "Not All Features Matter: Enhancing Few-shot CLIP with Adaptive Prior Refinement", ICCV 2023,
     https://arxiv.org/abs/2304.01195. D is the divergence (in bits) of each key's label from its prediction by text on
@@ -35,58 +37,57 @@ class APE(TipAdapter):
 
     one_shot = {"alpha": START.alphas[0], "beta": START.betas[0], "gamma": 0.1}
 
-    def fit(self):
-        state = self.state
-        state.keys, state.labels = self.corrected_support_features(), self.support_labels()
-        ranking = self.criterion().argsort(descending=True, stable=True)
-        choices = [ranking[: max(1, round(share * len(ranking)))].sort().values for share in SHARES]
-        if not self.tunable:
-            self.choose_channels(choices[-1])
-            self.keep_one_shot_setting()
-            return
-        with self.stage("search"):
-            right = [self.search(START, self.one_shot["gamma"], chosen).accuracy for chosen in choices]
-            channels = choices[right.index(max(right))]
-            found = [self.search(PAPER_GRID, gamma, channels) for gamma in tqdm(GAMMAS, desc="Search")]
-        best = max(found, key=lambda result: result.accuracy)  # the first of equals
-        state.set(alpha=best.alpha, beta=best.beta, gamma=GAMMAS[found.index(best)])
-        self.keep_accuracy(best.accuracy)
+    def __init__(self) -> None:
+        super().__init__()  # with the paper's grid
 
-    def criterion(self):
+    def fit(self, task: Task) -> None:
+        self.keys, self.labels = task.corrected_keys, task.labels
+        ranking = self.criterion(task.text).argsort(descending=True, stable=True)
+        choices = [ranking[: max(1, round(share * len(ranking)))].sort().values for share in SHARES]
+        if not task.tunable:
+            self.choose_channels(task.text, choices[-1])
+            self.keep_one_shot()
+            return
+        right = [self.tried(task, START, self.one_shot["gamma"], chosen).accuracy for chosen in choices]
+        channels = choices[right.index(max(right))]
+        found = [self.tried(task, PAPER_GRID, gamma, channels) for gamma in tqdm(GAMMAS, desc="Search")]
+        best = max(found, key=lambda result: result.accuracy)  # the first of equals
+        settings = {"gamma": GAMMAS[found.index(best)], "alpha": best.alpha, "beta": best.beta}
+        self.keep(task.tuning, settings, best.accuracy)
+
+    def criterion(self, text: TextClassifier) -> torch.Tensor:
         """(d,) how well each channel tells classes apart."""
-        text, keys = self.classifier, F.normalize(self.state.keys, dim=-1)
-        samples, labels = torch.cat([text, keys]), torch.cat([torch.arange(len(text)), self.state.labels])
-        one_hot = F.one_hot(labels, self.num_classes).to(samples.dtype)
+        keys = F.normalize(self.keys, dim=-1)
+        samples, labels = torch.cat([text.weights, keys]), torch.cat([torch.arange(len(text)), self.labels])
+        one_hot = F.one_hot(labels, len(text)).to(samples.dtype)
         sums, counts = one_hot.T @ samples, one_hot.sum(0)
         # Sums over all pairs of samples, less those over pairs of a class.
         pairs = counts.sum() ** 2 - counts.square().sum()
         similarity = (sums.sum(0).square() - sums.square().sum(0)) / pairs.clamp(min=1)
-        variance = text.var(0) if len(text) > 1 else 0.0
+        variance = text.weights.var(0) if len(text) > 1 else 0.0
         return -SIMILARITY_WEIGHT * similarity + (1 - SIMILARITY_WEIGHT) * variance
 
-    def choose_channels(self, channels):
+    def choose_channels(self, text: TextClassifier, channels: torch.Tensor) -> None:
         """Keep channels, (Q,) int64, and the divergence of each key on them."""
-        state = self.state
-        keys, text = (F.normalize(rows[:, channels], dim=-1) for rows in (state.keys, self.classifier))
-        predictions = torch.log_softmax(keys @ text.T, dim=-1).gather(1, state.labels[:, None])[:, 0]
-        state.channels, state.divergence = channels, -predictions / math.log(2)
+        keys, weights = (F.normalize(rows[:, channels], dim=-1) for rows in (self.keys, text.weights))
+        predictions = torch.log_softmax(keys @ weights.T, dim=-1).gather(1, self.labels[:, None])[:, 0]
+        self.channels, self.divergence = channels, -predictions / math.log(2)
 
-    def search(self, grid, gamma, channels):
-        """The best alpha and beta of a grid on channels that are then kept."""
-        self.choose_channels(channels)
-        self.state.set(gamma=gamma)
-        split = self.tuning_split
-        zero_shot, queries, targets = self.zero_shot_logits(split), self.queries(split), self.targets(split)
-        return search(zero_shot, self.cache(), queries, targets, grid, own_keys=self.own_keys(split), chunk=1024)
+    def tried(self, task: Task, grid: Grid, gamma: float, channels: torch.Tensor) -> SearchResult:
+        """The best alpha and beta of a grid, at this gamma and on these channels, both of which are then kept."""
+        self.choose_channels(task.text, channels)
+        self.settings["gamma"] = gamma
+        queries = task.tuning
+        zero_shot, compared = queries.zero_shot_logits(), self.compared(queries)
+        cache, own_keys = self.cache(queries.text), queries.own_keys
+        return search(zero_shot, cache, compared, queries.targets, grid, own_keys=own_keys, chunk=1024)
 
-    def queries(self, split):
-        return self.corrected_features(split)[:, self.state.channels]
+    def compared(self, queries: Queries) -> torch.Tensor:
+        return queries.corrected[:, self.channels]
 
-    def cache(self):
-        state = self.state
-        weights = torch.exp(state.gamma.float() * state.divergence)
-        return CacheModel(state.keys[:, state.channels], state.labels, self.num_classes, weights)
+    def cache(self, text: TextClassifier) -> CacheModel:
+        weights = torch.exp(torch.tensor(self.settings["gamma"]) * self.divergence)
+        return CacheModel(self.keys[:, self.channels], self.labels, len(text), weights)
 
-    def restrict(self, source_classes):
-        """Keys keep the weights that they have among all classes."""
-        self.state.divergence = self.state.divergence[super().restrict(source_classes)]
+    def restrict(self, classes: torch.Tensor) -> None:
+        self.divergence = self.divergence[self.keep_keys(classes)]  # keys keep the weights they had among all classes

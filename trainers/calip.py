@@ -1,22 +1,24 @@
 """CALIP: zero-shot CLIP whose image and text features look at each other."""
 
+from __future__ import annotations
+
 import hashlib
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from dassl.engine import TRAINER_REGISTRY
+from torch import nn
 
 from imo.model.patches import encode_patches
-from imo.trainers.base.training_free import TrainingFreeTrainer
+from imo.trainers.base import Method, Queries, Task, method
 
 TEXT_WEIGHTS = tuple(np.linspace(0, 2, 41).tolist())
 IMAGE_WEIGHTS = tuple(np.linspace(0, 0.1, 21).tolist())
 SHARPNESS = 2.0  # factor on the similarities before softmax, the authors'
 
 
-@TRAINER_REGISTRY.register()
-class CALIP(TrainingFreeTrainer):
+@method
+class CALIP(Method):
     """Parameter-free attention between patches and text: `Z + alpha f T_a^T + gamma v_a W^T`, times CLIP's scale.
 
     Guo et al., "CALIP: Zero-Shot Enhancement of CLIP with Parameter-free Attention", AAAI 2023,
@@ -29,43 +31,41 @@ class CALIP(TrainingFreeTrainer):
     """
 
     correction = "none"
-    tunable = True  # there are no keys, so that a support image is as good as any other
 
-    def attention_logits(self, split):
-        """Two (N, C) terms of a split: text over patches, patches over text."""
-        name = hashlib.blake2b(self.classifier.numpy().tobytes(), digest_size=16).hexdigest()
+    def fit(self, task: Task) -> None:
+        # There are no keys, so a support image can be tuned on as well as any other, with one shot too.
+        queries = task.tuning
+        zero_shot, (by_text, by_patches) = queries.zero_shot_logits(), self.attention_logits(queries)
+        self.choose(
+            queries,
+            (
+                ({"alpha": alpha, "gamma": gamma}, zero_shot + alpha * by_text + gamma * by_patches)
+                for alpha in TEXT_WEIGHTS
+                for gamma in IMAGE_WEIGHTS
+            ),
+        )
+
+    def logits(self, queries: Queries) -> torch.Tensor:
+        by_text, by_patches = self.attention_logits(queries)
+        return queries.zero_shot_logits() + self.settings["alpha"] * by_text + self.settings["gamma"] * by_patches
+
+    def attention_logits(self, queries: Queries) -> tuple[torch.Tensor, ...]:
+        """Two (N, C) terms: text over patches, patches over text."""
+        weights = queries.text.weights
+        name = hashlib.blake2b(weights.numpy().tobytes(), digest_size=16).hexdigest()
         key = {"method": "CALIP", "classifier": name, "sharpness": SHARPNESS}
-        with self.stage("encode"):
-            rows = self.views.rows(self.items(split), key, self.attend, f"{split} set (patches)")
-        return (self.logit_scale * rows).chunk(2, dim=1)
 
-    def attend(self, images):
-        """(B, 2 C) both terms, side by side."""
-        features, patches = (F.normalize(rows, dim=-1) for rows in encode_patches(self.clip_model, images))
-        text = self.classifier.to(features.device)
-        similarity = SHARPNESS * patches @ text.T  # (B, P, C)
-        seen_by_text = similarity.softmax(1).transpose(1, 2) @ patches  # (B, C, d)
-        seen_by_patches = similarity.softmax(2) @ text  # (B, P, d)
-        pooled = seen_by_patches.mean(1) + seen_by_patches.amax(1)
-        return torch.cat([torch.einsum("bd,bcd->bc", features, seen_by_text), pooled @ text.T], dim=1)
+        def attend(model: nn.Module, images: torch.Tensor) -> torch.Tensor:
+            """(B, 2 C) both terms, side by side."""
+            features, patches = (F.normalize(rows, dim=-1) for rows in encode_patches(model, images))
+            text = weights.to(features.device)
+            similarity = SHARPNESS * patches @ text.T  # (B, P, C)
+            seen_by_text = similarity.softmax(1).transpose(1, 2) @ patches  # (B, C, d)
+            seen_by_patches = similarity.softmax(2) @ text  # (B, P, d)
+            pooled = seen_by_patches.mean(1) + seen_by_patches.amax(1)
+            return torch.cat([torch.einsum("bd,bcd->bc", features, seen_by_text), pooled @ text.T], dim=1)
 
-    def fit(self):
-        split = self.tuning_split
-        zero_shot, (by_text, by_patches) = self.zero_shot_logits(split), self.attention_logits(split)
-        with self.stage("search"):
-            self.choose(
-                split,
-                (
-                    ({"alpha": alpha, "gamma": gamma}, zero_shot + alpha * by_text + gamma * by_patches)
-                    for alpha in TEXT_WEIGHTS
-                    for gamma in IMAGE_WEIGHTS
-                ),
-            )
+        return (queries.text.logit_scale * queries.computed(key, attend)).chunk(2, dim=1)
 
-    def restrict(self, source_classes):
+    def restrict(self, classes: torch.Tensor) -> None:
         """There is nothing to restrict."""
-
-    def logits(self, split):
-        by_text, by_patches = self.attention_logits(split)
-        settings = self.state.settings()
-        return self.zero_shot_logits(split) + settings["alpha"] * by_text + settings["gamma"] * by_patches

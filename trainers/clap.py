@@ -1,14 +1,16 @@
 """CLAP: a linear probe that starts at the text classifier and is held there, class by class."""
 
+from __future__ import annotations
+
+import torch
 import torch.nn.functional as F
-from dassl.engine import TRAINER_REGISTRY
 
 from imo.classify.probes import anchored_penalty, class_multipliers
-from imo.trainers.base.gradient import GradientTrainer
+from imo.trainers.base import GradientMethod, Task, TextClassifier, method
 
 
-@TRAINER_REGISTRY.register()
-class CLAP(GradientTrainer):
+@method
+class CLAP(GradientMethod):
     """`exp(logit_scale) cos(f, w_c)` under the penalty `mean_c lambda_c |w_c - t_c|^2`; no validation images are used.
 
     Silva-Rodriguez et al., "A Closer Look at the Few-Shot Adaptation of Large Vision-Language Models", CVPR 2024,
@@ -22,18 +24,17 @@ class CLAP(GradientTrainer):
     differs between backbones (glyph's is 14).
     """
 
-    def fit(self):
-        views, labels = self.support_views("clip"), self.support_labels()
-        self.state.weights = self.text_features()
-        anchors = self.state.weights.clone()
-        self.state.multipliers = class_multipliers(
-            self.scores(views.flatten(0, 1)), labels.repeat_interleave(views.shape[1])
+    def fit(self, task: Task) -> None:
+        views, labels = task.views, task.labels
+        self.weights = task.text.unnormalised.clone()
+        anchors = self.weights.clone()
+        self.multipliers = class_multipliers(
+            self.scores(task.text, views.flatten(0, 1)), labels.repeat_interleave(views.shape[1])
         )
-        self.optimise("weights", penalty=lambda: anchored_penalty(self.state.weights, anchors, self.state.multipliers))
+        self.optimise(task, "weights", penalty=lambda: anchored_penalty(self.weights, anchors, self.multipliers))
 
-    def scores(self, features):
-        return self.logit_scale * F.normalize(features, dim=-1) @ F.normalize(self.state.weights, dim=-1).T
+    def scores(self, text: TextClassifier, *inputs: torch.Tensor) -> torch.Tensor:
+        return text.logit_scale * F.normalize(inputs[0], dim=-1) @ F.normalize(self.weights, dim=-1).T
 
-    def restrict(self, source_classes):
-        self.state.weights = self.state.weights[source_classes]
-        self.state.multipliers = self.state.multipliers[source_classes]
+    def restrict(self, classes: torch.Tensor) -> None:
+        self.weights, self.multipliers = self.weights[classes], self.multipliers[classes]

@@ -1,24 +1,18 @@
 """CLIP-Adapter: a bottleneck on the image feature, mixed with it."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
-from dassl.engine import TRAINER_REGISTRY
-from yacs.config import CfgNode
 
 from imo.errors import InputError
-from imo.trainers.base.gradient import GradientTrainer
+from imo.trainers.base import GradientMethod, Task, TextClassifier, Training, method
 
 
-def extend_cfg(cfg):
-    """The trainer's own options."""
-    cfg.TRAINER.CLIPADAPTER = CfgNode()
-    cfg.TRAINER.CLIPADAPTER.REDUCTION = 4  # feature size over hidden size
-    # Shares of the bottleneck to choose from on validation; the first without validation images.
-    cfg.TRAINER.CLIPADAPTER.RATIOS = (0.2, 0.4, 0.6, 0.8)
-
-
-@TRAINER_REGISTRY.register()
-class CLIPAdapter(GradientTrainer):
+@method
+class CLIPAdapter(GradientMethod):
     """`exp(logit_scale) cos(alpha a(f) + (1 - alpha) f, t)` with `a(f) = relu(relu(f D^T) U^T)`; D and U are learnt.
 
     Gao et al., "CLIP-Adapter: Better Vision-Language Models with Feature Adapters", IJCV 2023,
@@ -28,47 +22,51 @@ class CLIPAdapter(GradientTrainer):
     none.
 
     Deviations: stored views in place of fresh ones; float32.
+
+    Args:
+        reduction: feature size over hidden size.
+        ratios: values of alpha to choose from on validation images; the first without them.
+        training: how it is trained.
     """
 
-    def check_cfg(self, cfg):
-        super().check_cfg(cfg)
-        ratios = cfg.TRAINER.CLIPADAPTER.RATIOS
+    down: torch.Tensor  # D (hidden, d)
+    up: torch.Tensor  # U (d, hidden)
+
+    def __init__(
+        self, reduction: int = 4, ratios: Sequence[float] = (0.2, 0.4, 0.6, 0.8), training: Training | None = None
+    ) -> None:
+        super().__init__(training)
         if not ratios or not all(0 <= ratio <= 1 for ratio in ratios):
-            raise InputError(f"TRAINER.CLIPADAPTER.RATIOS: expected shares from 0 to 1, got {ratios}")
-        if cfg.TRAINER.CLIPADAPTER.REDUCTION < 1:
-            raise InputError(
-                f"TRAINER.CLIPADAPTER.REDUCTION: expected at least 1, got {cfg.TRAINER.CLIPADAPTER.REDUCTION}"
-            )
+            raise InputError(f"ratios: expected shares from 0 to 1, got {ratios}")
+        if reduction < 1:
+            raise InputError(f"reduction: expected at least 1, got {reduction}")
+        self.reduction, self.ratios = reduction, tuple(ratios)
 
-    def fit(self):
-        ratios = self.cfg.TRAINER.CLIPADAPTER.RATIOS
-        if self.tuning_split != "val" or len(ratios) == 1:
-            self.train_with(ratios[0])
+    def fit(self, task: Task) -> None:
+        if task.leaves_one_out or len(self.ratios) == 1:
+            self.train_with(task, self.ratios[0])
             return
-        best, kept = -1.0, {}
-        for ratio in ratios:
-            self.train_with(ratio)
-            accuracy = self.accuracy("val")
-            print(f"alpha {ratio:g}: accuracy on validation {accuracy:.2f}%")
-            if accuracy > best:
-                best, kept = accuracy, {name: value.clone() for name, value in self.state.named_buffers()}
-        self.state.load_state_dict(kept)
-        self.val_accuracy = best
+        found = []
+        for ratio in self.ratios:
+            self.train_with(task, ratio)
+            found.append((self.accuracy(task.tuning), dict(self.settings), self.down.clone(), self.up.clone()))
+        accuracy, settings, self.down, self.up = max(found, key=lambda trained: trained[0])  # the first of the best
+        self.keep(task.tuning, settings, accuracy)
 
-    def train_with(self, ratio):
+    def train_with(self, task: Task, ratio: float) -> None:
         """Learn the bottleneck for one alpha."""
-        size = self.classifier.shape[1]
-        hidden, generator = max(size // self.cfg.TRAINER.CLIPADAPTER.REDUCTION, 1), self.generator()
+        size = task.text.weights.shape[1]
+        hidden, generator = max(size // self.reduction, 1), self.generator(task)
         # The start of torch.nn.Linear: uniform within 1 / sqrt(inputs).
-        self.state.down = torch.empty(hidden, size).uniform_(-(size**-0.5), size**-0.5, generator=generator)
-        self.state.up = torch.empty(size, hidden).uniform_(-(hidden**-0.5), hidden**-0.5, generator=generator)
-        self.state.set(alpha=ratio)
-        self.optimise("down", "up")
+        self.down = torch.empty(hidden, size).uniform_(-(size**-0.5), size**-0.5, generator=generator)
+        self.up = torch.empty(size, hidden).uniform_(-(hidden**-0.5), hidden**-0.5, generator=generator)
+        self.settings["alpha"] = ratio
+        self.optimise(task, "down", "up")
 
-    def scores(self, features):
-        alpha = self.state.settings()["alpha"]
-        adapted = F.relu(F.relu(features @ self.state.down.T) @ self.state.up.T)
-        return self.logit_scale * F.normalize(alpha * adapted + (1 - alpha) * features, dim=-1) @ self.classifier.T
+    def scores(self, text: TextClassifier, *inputs: torch.Tensor) -> torch.Tensor:
+        features, alpha = inputs[0], self.settings["alpha"]
+        adapted = F.relu(F.relu(features @ self.down.T) @ self.up.T)
+        return text.logit_scale * F.normalize(alpha * adapted + (1 - alpha) * features, dim=-1) @ text.weights.T
 
-    def restrict(self, source_classes):
+    def restrict(self, classes: torch.Tensor) -> None:
         """There is nothing to restrict."""

@@ -1,4 +1,8 @@
-"""CoCoOp: a learnt context that each image shifts."""
+"""CoCoOp: a learnt prompt context, shifted by each image."""
+
+from __future__ import annotations
+
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -9,8 +13,8 @@ from imo.model.prompts import ConditionalPromptLearner, encode_prompts
 from imo.trainers.base.prompting import PromptTrainer
 
 
-def extend_cfg(cfg):
-    """The trainer's own options, with CoOp's names and defaults."""
+def extend_cfg(cfg: CfgNode) -> None:
+    """Add the node TRAINER.COCOOP, with the published code's names and defaults, to a config."""
     cfg.TRAINER.COCOOP = CfgNode()
     cfg.TRAINER.COCOOP.N_CTX = 16  # number of context vectors
     cfg.TRAINER.COCOOP.CTX_INIT = ""  # words that the context begins with
@@ -19,22 +23,26 @@ def extend_cfg(cfg):
 
 @TRAINER_REGISTRY.register()
 class CoCoOp(PromptTrainer):
-    """Conditional context optimisation: a small network turns the image feature into a shift of CoOp's context.
+    """Conditional context optimisation: a small network turns each image's feature into a vector that is added to all
+    of CoOp's context vectors. Every image has prompts of its own, so the text encoder runs once for each image.
 
     Zhou et al., "Conditional Prompt Learning for Vision-Language Models", CVPR 2022, https://arxiv.org/abs/2203.05557.
-    Theirs: 4 vectors that begin as "a photo of a", SGD 2e-3, cosine, one warm-up epoch at 1e-5, batch 1, 10 epochs, the
-    last. Every image has prompts of its own, so the text tower runs once an image. Deviations: PromptTrainer's, CoOp's.
+    The authors' settings: 4 vectors that begin as "a photo of a"; SGD, learning rate 2e-3 with a cosine schedule after
+    one warm-up epoch at 1e-5, batch 1; 10 epochs, of which the last is tested. Differences from the published code:
+    those of `CoOp`.
     """
 
     node = "COCOOP"
 
-    def build_prompt_learner(self):
+    def build_prompt_learner(self) -> ConditionalPromptLearner:
+        """Random or given context vectors, and the network that shifts them."""
         options = self.options
         return ConditionalPromptLearner(self.clip_model, self.dm.dataset.classnames, options.N_CTX, options.CTX_INIT)
 
-    def similarities(self, features):
+    def similarities(self, features: torch.Tensor) -> torch.Tensor:
+        """Cosine similarities (B, C) of each image to its own texts."""
         rows = []
-        for feature, shift in zip(features, self.learner.shifts(features)):
+        for feature, shift in zip(features, cast("ConditionalPromptLearner", self.learner).shifts(features)):
             texts = encode_prompts(self.clip_model, self.learner(shift), self.learner.ends)
             rows.append(F.normalize(texts, dim=-1) @ feature)
         return torch.stack(rows)

@@ -1,21 +1,15 @@
 """TaskRes: a residual on the text classifier, learnt."""
 
+from __future__ import annotations
+
 import torch
 import torch.nn.functional as F
-from dassl.engine import TRAINER_REGISTRY
-from yacs.config import CfgNode
 
-from imo.trainers.base.gradient import GradientTrainer
+from imo.trainers.base import GradientMethod, Task, TextClassifier, Training, method
 
 
-def extend_cfg(cfg):
-    """The trainer's own options."""
-    cfg.TRAINER.TASKRES = CfgNode()
-    cfg.TRAINER.TASKRES.RESIDUAL_SCALE = 0.5  # alpha
-
-
-@TRAINER_REGISTRY.register()
-class TaskRes(GradientTrainer):
+@method
+class TaskRes(GradientMethod):
     """`exp(logit_scale) cos(f, T + alpha R)` with R learnt from zero; T are text features, alpha is fixed.
 
     Yu et al., "Task Residual for Tuning Vision-Language Models", CVPR 2023, https://arxiv.org/abs/2211.10277. The
@@ -24,18 +18,25 @@ class TaskRes(GradientTrainer):
     normalised, whose length the step size goes with.
 
     Deviations: stored views in place of fresh ones; float32.
+
+    Args:
+        residual_scale: alpha.
+        training: how it is trained.
     """
 
-    def fit(self):
-        self.state.base = self.text_features()
-        self.state.residual = torch.zeros_like(self.state.base)
-        self.state.set(alpha=self.cfg.TRAINER.TASKRES.RESIDUAL_SCALE)
-        self.optimise("residual")
+    def __init__(self, residual_scale: float = 0.5, training: Training | None = None) -> None:
+        super().__init__(training)
+        self.residual_scale = residual_scale
 
-    def scores(self, features):
-        weights = self.state.base + self.state.settings()["alpha"] * self.state.residual
-        return self.logit_scale * F.normalize(features, dim=-1) @ F.normalize(weights, dim=-1).T
+    def fit(self, task: Task) -> None:
+        self.base_weights = task.text.unnormalised
+        self.residual = torch.zeros_like(self.base_weights)
+        self.settings["alpha"] = self.residual_scale
+        self.optimise(task, "residual")
 
-    def restrict(self, source_classes):
-        self.state.base = self.state.base[source_classes]
-        self.state.residual = self.state.residual[source_classes]
+    def scores(self, text: TextClassifier, *inputs: torch.Tensor) -> torch.Tensor:
+        weights = self.base_weights + self.settings["alpha"] * self.residual
+        return text.logit_scale * F.normalize(inputs[0], dim=-1) @ F.normalize(weights, dim=-1).T
+
+    def restrict(self, classes: torch.Tensor) -> None:
+        self.base_weights, self.residual = self.base_weights[classes], self.residual[classes]

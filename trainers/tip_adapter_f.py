@@ -1,22 +1,18 @@
 """Tip-Adapter-F: the keys of Tip-Adapter's cache, trained."""
 
-import torch.nn.functional as F
-from yacs.config import CfgNode
+from __future__ import annotations
 
-from imo.trainers.base.gradient import GradientTrainer
-from imo.trainers.base.training_free import cache_method
+from typing import ClassVar
+
+import torch
+import torch.nn.functional as F
+
+from imo.trainers.base import GradientMethod, Queries, Task, TextClassifier, Training, cache_method
 from imo.trainers.tip_adapter import TipAdapter
 
 
-def extend_cfg(cfg):
-    """The trainer's own options."""
-    cfg.TRAINER.TIPADAPTERF = CfgNode()
-    cfg.TRAINER.TIPADAPTERF.ALPHA = 1.17  # in training; after it, alpha and beta are searched
-    cfg.TRAINER.TIPADAPTERF.BETA = 1.0
-
-
 @cache_method
-class TipAdapterF(GradientTrainer, TipAdapter):
+class TipAdapterF(GradientMethod, TipAdapter):
     """Tip-Adapter with its keys trained from where they are: AdamW, 20 epochs, alpha and beta searched afterwards.
 
     Zhang et al., "Tip-Adapter: Training-free Adaption of CLIP for Few-shot Classification", ECCV 2022,
@@ -28,30 +24,39 @@ class TipAdapterF(GradientTrainer, TipAdapter):
     views; the schedule steps once an epoch. Without validation images (protocol `support`) alpha and beta are those of
     Tip-Adapter by leave-one-out, searched before training (trained keys know every support image), and the last epoch
     counts.
+
+    Args:
+        alpha, beta: in training; after it, both are searched.
+        search: as for Tip-Adapter.
+        training: how the keys are trained.
     """
 
-    correction = None
+    correction: ClassVar[str | None] = None
     logits = TipAdapter.logits  # `scores`, a part of the queries at a time
 
-    def fit(self):
-        state, options = self.state, self.cfg.TRAINER.TIPADAPTERF
-        state.keys = F.normalize(self.corrected_support_features(), dim=-1)
-        state.labels = self.support_labels()
-        if self.tuning_split == "support":
-            self.tune()
-            self.optimise("keys", eps=1e-4)
+    def __init__(
+        self, alpha: float = 1.17, beta: float = 1.0, search: str = "grid", training: Training | None = None
+    ) -> None:
+        super().__init__(training)
+        self.alpha, self.beta, self.search = alpha, beta, search
+
+    def fit(self, task: Task) -> None:
+        self.keys, self.labels = F.normalize(task.corrected_keys, dim=-1), task.labels
+        if task.leaves_one_out:
+            self.tune(task)
+            self.optimise(task, "keys", eps=1e-4)
         else:
-            state.set(alpha=options.ALPHA, beta=options.BETA)
-            self.optimise("keys", eps=1e-4)
-            self.tune()
+            self.settings.update(alpha=self.alpha, beta=self.beta)
+            self.optimise(task, "keys", eps=1e-4)
+            self.tune(task)
 
-    def inputs(self, split):
-        return self.zero_shot_logits(split), self.corrected_features(split)
+    def inputs(self, queries: Queries) -> tuple[torch.Tensor, ...]:
+        return queries.zero_shot_logits(), queries.corrected
 
-    def training_inputs(self):
-        views = self.support_views("clip")
-        return self.logit_scale * F.normalize(views, dim=-1) @ self.classifier.T, self.corrected_support_views()
+    def training_inputs(self, task: Task) -> tuple[torch.Tensor, ...]:
+        return task.text.logits(task.views), task.corrected_views
 
-    def scores(self, zero_shot, queries):
-        settings, cache = self.state.settings(), self.cache()
-        return zero_shot + settings["alpha"] * cache.class_scores(cache.affinity(queries), settings["beta"])
+    def scores(self, text: TextClassifier, *inputs: torch.Tensor) -> torch.Tensor:
+        zero_shot, features = inputs
+        cache = self.cache(text)
+        return zero_shot + self.settings["alpha"] * cache.class_scores(cache.affinity(features), self.settings["beta"])

@@ -1,46 +1,78 @@
-"""Tip-X: Tip-Adapter and an affinity by text, the KL divergence between class distributions."""
+"""Tip-X and Tip-X++: Tip-Adapter and a second affinity, by text: the KL divergence between class distributions."""
+
+from __future__ import annotations
 
 import torch
 
 from imo.classify.kl import Phi, class_probabilities, kl_scores
-from imo.trainers.base.training_free import cache_method
+from imo.trainers.base import Queries, Task, method
 from imo.trainers.tip_adapter import TipAdapter
 
 
-@cache_method
+@method
 class TipX(TipAdapter):
-    """Training-free Tip-X: Tip-Adapter's logits `+ gamma phi(-KL) L`.
+    """Training-free Tip-X: logits `Z + alpha exp(-beta (1 - f F^T)) L + gamma phi(-KL) L`.
 
     Udandarao et al., "SuS-X: Training-Free Name-Only Transfer of Vision-Language Models", ICCV 2023,
-    https://arxiv.org/abs/2211.16198. KL stays on CLIP's own features; phi's range comes from the (corrected) affinity.
+    https://arxiv.org/abs/2211.16198. The first two terms are Tip-Adapter's. `KL_ij` is the divergence between the class
+    distributions softmax(f W^T / 0.5) of query i and key j, always on CLIP's own features; phi rescales it to the range
+    of the affinity `f F^T`.
 
-    phi's ranges are taken over the whole test matrix by default (IMO.PHI paper), as in the published code: one test
-    image's prediction then depends on the others. IMO.PHI inductive keeps the ranges found on validation.
+    Args:
+        search: as for Tip-Adapter.
+        phi: "paper" takes both ranges over all test queries, as the published code does: the prediction for one image
+            then depends on the others (the method is transductive). "inductive" keeps the ranges of the tuning queries.
     """
 
+    reads_both = True
     one_shot = {**TipAdapter.one_shot, "gamma": 0.1}  # where the authors' search starts
 
-    def fit(self):
-        self.views.both = ("test", "train")  # KL stays on CLIP's own features
-        self.state.probabilities = class_probabilities(self.support_features(), self.classifier)
-        super().fit()
+    def __init__(self, search: str = "grid", phi: str = "paper") -> None:
+        super().__init__(search)
+        self.phi = phi
 
-    def logits(self, split):
-        return super().logits(split) + self.state.settings()["gamma"] * self.kl_scores(split)
+    @property
+    def transductive(self) -> bool:
+        return self.phi == "paper"
 
-    def restrict(self, source_classes):
-        """KL is taken between distributions over the classes that stay: a softmax restricted and summed to one again is
-        the softmax over them."""
-        probabilities = self.state.probabilities[super().restrict(source_classes)][:, source_classes]
-        self.state.probabilities = probabilities / probabilities.sum(1, keepdim=True)
+    def fit(self, task: Task) -> None:
+        self.probabilities = class_probabilities(task.keys, task.text.weights)
+        super().fit(task)
 
-    def kl_scores(self, split, fit=False):
-        cache, own_keys = self.cache(), self.own_keys(split)
-        probabilities = class_probabilities(self.features(split), self.classifier), self.state.probabilities
-        if fit or self.cfg.IMO.PHI == "paper":
-            phi = Phi.fit(cache, self.corrected_features(split), *probabilities, own_keys)
-            if fit:
-                self.state.phi = torch.tensor([phi.kl_low, phi.kl_high, phi.low, phi.high])
-        else:
-            phi = Phi(*self.state.phi.tolist())
-        return kl_scores(cache, *probabilities, phi, own_keys)
+    def logits(self, queries: Queries) -> torch.Tensor:
+        phi = self.ranges(queries) if self.phi == "paper" else Phi(*self.phi_ranges.tolist())
+        return super().logits(queries) + self.settings["gamma"] * self.kl_scores(queries, phi)
+
+    def restrict(self, classes: torch.Tensor) -> None:
+        # A softmax restricted to some classes and rescaled to sum 1 is the softmax over these classes.
+        probabilities = self.probabilities[self.keep_keys(classes)][:, classes]
+        self.probabilities = probabilities / probabilities.sum(1, keepdim=True)
+
+    def fit_kl(self, queries: Queries) -> torch.Tensor:
+        phi = self.ranges(queries)
+        self.phi_ranges = torch.tensor([phi.kl_low, phi.kl_high, phi.low, phi.high])
+        return self.kl_scores(queries, phi)
+
+    def ranges(self, queries: Queries) -> Phi:
+        """The ranges of KL and affinity between queries and keys."""
+        probabilities = class_probabilities(queries.features, queries.text.weights)
+        return Phi.fit(self.cache(queries.text), queries.corrected, probabilities, self.probabilities, queries.own_keys)
+
+    def kl_scores(self, queries: Queries, phi: Phi) -> torch.Tensor:
+        """(N, C) `phi(-KL) L`."""
+        probabilities = class_probabilities(queries.features, queries.text.weights)
+        return kl_scores(self.cache(queries.text), probabilities, self.probabilities, phi, queries.own_keys)
+
+
+@method
+class TipXPP(TipX):
+    """Tip-X++: logits `Z + alpha exp(-beta (1 - u U^T)) L + gamma phi(-KL) L`.
+
+    Tip-X whose image affinity is taken between corrected features u of the query and U of the support set: those of
+    CLIP's visual encoder with the adapters that reduce intra-modal overlap. phi takes the range of `u U^T`; KL and the
+    zero-shot logits Z stay on CLIP's own features. Kravets & Namboodiri, "CLIP Adaptation by Intra-Modal Overlap
+    Reduction", BMVC 2024, section 3.3, https://arxiv.org/abs/2409.11338.
+    """
+
+    correction = "adapter"
+    base = TipX

@@ -1,8 +1,12 @@
-"""ImageNet and its variants: class folders named by WordNet ids, and names for them in classnames.txt."""
+"""ImageNet and its variants: class folders named by WordNet ids, with class names in classnames.txt."""
+
+from __future__ import annotations
 
 import contextlib
 import json
 import os
+from collections.abc import Mapping
+from typing import Any
 
 from imo.datasets.base.split_dataset import SplitDataset
 from imo.datasets.base.splits import Item, Split, is_image
@@ -10,19 +14,21 @@ from imo.errors import InputError
 from imo.files import atomic_path
 from imo.model.templates import SELECTED
 
-SCAN = "scan.json"
+SCAN = "scan.json"  # in the dataset's folder; see `scan`
 
 
 class ImageNetFamily(SplitDataset):
-    """Templates are the seven of Tip-Adapter's cache methods, a selection from CLIP's eighty.
+    """Prompts are the seven templates that Tip-Adapter selected from CLIP's eighty.
 
-    `class_ids` are the numbers of the WordNet ids, by which a cache built on one of the family serves another.
+    `class_ids` holds the number in each class's WordNet id. By it, a cache built on one dataset of the family is tested
+    on another.
     """
 
     templates = SELECTED
+    class_ids: list[int]  # set by `items`
 
-    def names_by_wnid(self):
-        """{WordNet id: name}, in the order of classnames.txt; ImageNet's copy serves where a variant has none."""
+    def names_by_wnid(self) -> dict[str, str]:
+        """{WordNet id: class name}, in the order of classnames.txt; a variant without one uses ImageNet's."""
         own = os.path.join(self.dataset_dir, "classnames.txt")
         shared = os.path.join(os.path.dirname(self.dataset_dir), "imagenet", "classnames.txt")
         names = {}
@@ -33,10 +39,16 @@ class ImageNetFamily(SplitDataset):
             names[wnid] = name.strip()
         return names
 
-    def items(self, part="", wnids=None):
-        """The items below a folder of class folders, classes by sorted WordNet id.
+    def items(self, part: str = "", wnids: Mapping[str, str] | None = None) -> list[Item]:
+        """The images of a folder that holds one folder for each class; sets `class_ids`.
 
-        wnids: {class folder: WordNet id}, in the order of labels, for class folders of other names.
+        Args:
+            part: the folder, below the image folder.
+            wnids: {class folder: WordNet id} in the order of labels. Default: folders are named by their WordNet ids,
+                and labels follow the sorted ids.
+
+        Raises:
+            InputError: no images, or a class folder that classnames.txt does not know.
         """
         folder = self.located(os.path.join(self.image_dir, part) if part else self.image_dir)
         found = scan(folder, os.path.join(self.dataset_dir, SCAN))
@@ -59,17 +71,18 @@ class ImageNetFamily(SplitDataset):
 
 
 class ImageNetVariant(ImageNetFamily):
-    """A variant is for testing only."""
+    """A variant of ImageNet: test images only."""
 
-    def find_split(self):
+    def find_split(self) -> Split:
+        """All images are test images."""
         return Split([], [], self.items())
 
 
-def scan(folder, cache):
-    """{class folder: sorted image names} of a folder, class folders sorted.
+def scan(folder: str, cache: str) -> dict[str, list[str]]:
+    """{class folder: image names} of a folder, both sorted; class folders without images are left out.
 
-    Kept in the JSON file `cache` with each class folder's time of change and number of images, by which a kept listing
-    is known to fit still; class folders that changed are listed anew.
+    Listing ImageNet's million files is slow on a network disk. So each class folder's listing is kept in the JSON file
+    `cache`, together with the folder's time of change; a class folder that changed since is listed anew.
     """
     try:
         with open(cache, encoding="utf-8") as file:
@@ -96,6 +109,7 @@ def scan(folder, cache):
     return found
 
 
-def _whole(record):
+def _whole(record: dict[str, Any]) -> bool:
+    """Whether a class folder's record lists as many files as it says."""
     files = record.get("files")
     return isinstance(files, list) and record.get("entries") == len(files)

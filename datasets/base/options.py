@@ -1,11 +1,15 @@
-"""Options that datasets read."""
+"""Options that all datasets read."""
 
-from imo.datasets.making.corruptions import CORRUPTIONS
+from __future__ import annotations
+
+from yacs.config import CfgNode
+
+from imo.datasets.base.corruptions import CORRUPTIONS
 
 
-def extend_cfg(cfg):
-    """Add to the node DATASET."""
-    # CoOp's halves of the classes: all, base or new.
+def extend_cfg(cfg: CfgNode) -> None:
+    """Add the options to the node DATASET."""
+    # Which classes, as in CoOp: "all", "base" (the first half) or "new" (the second half).
     cfg.DATASET.SUBSAMPLE_CLASSES = "all"
     # Validation images: "full" (the whole split, as the IMO authors do), "few" (min(shots, 4) a class, as CoOp does),
     # "paper" ("full", but ImageNet is tuned on its test set) or "support" (none: methods tune on the support set, each

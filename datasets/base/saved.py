@@ -1,41 +1,61 @@
-"""Few-shot subsets on disk: ours as JSON, CoOp's own as pickles of Dassl's Datum."""
+"""Few-shot subsets on disk: ours as JSON, CoOp's as pickles of Dassl's Datum. Both are in <dataset>/split_fewshot."""
+
+from __future__ import annotations
 
 import contextlib
 import hashlib
 import json
 import os
 import pickle
+from collections.abc import Iterable
+from typing import Any
 
+from imo.datasets.base.splits import Item, Split
 from imo.datasets.base.subsets import draw, name_short_classes, with_validation
 from imo.errors import InputError
 from imo.files import atomic_path
 
 FOLDER = "split_fewshot"
+Subset = tuple[list[Item], list[Item]]  # support set, validation images
 
 
-def subset(dataset, split, shots, seed, protocol):
-    """(support set, validation items): as kept on disk, else drawn, and then kept.
+def subset(
+    split: Split, *, shots: int, seed: int, validation: str, holds_out: bool, dataset_dir: str, image_dir: str
+) -> Subset:
+    """The support set and validation images of a run: read from disk if they were kept there, else drawn and kept.
 
-    CoOp's pickle goes before our file; it decides the support set, and validation under "few". ImageNet's subsets equal
-    CoOp's only with it, for CoOp samples there from the order in which a disk happens to list its files.
+    CoOp's pickle shot_<K>-seed_<S>.pkl is used before our shot_<K>-seed_<S>-<validation>.json. It decides the support
+    set, and under "few" the validation images. On ImageNet only the pickle gives CoOp's subset: CoOp samples there from
+    images in the order in which a disk happened to list them.
+
+    Args:
+        split: what to draw from.
+        shots: training images a class; below 1 for all. Nothing is kept then, nor without a seed.
+        seed: of the drawing; negative for none.
+        validation: the value of DATASET.VALIDATION.
+        holds_out: whether training images are held out where the split has no validation images.
+        dataset_dir: the dataset's folder.
+        image_dir: the folder that paths on disk start from.
+
+    Raises:
+        InputError: a file on disk is broken, or names images that the split does not have.
     """
 
-    def complete(drawn):
-        return with_validation(drawn, split, shots, protocol, dataset.holds_out)
+    def complete(drawn: Subset) -> Subset:
+        return with_validation(drawn, split, shots, validation, holds_out)
 
     if shots < 1 or seed < 0:
         return complete(draw(split, shots, seed))
-    folder = os.path.join(dataset.dataset_dir, FOLDER)
+    folder = os.path.join(dataset_dir, FOLDER)
     pickled = os.path.join(folder, f"shot_{shots}-seed_{seed}.pkl")
     if os.path.isfile(pickled):
         print(f"Loading preprocessed few-shot data from {pickled}")
         parts = _read_pickle(pickled)
-        return complete(
-            [_matched(parts.get(part, []), getattr(split, part), dataset, pickled) for part in ("train", "val")]
-        )
-    path = os.path.join(folder, f"shot_{shots}-seed_{seed}-{protocol}.json")
+        train = _matched(parts.get("train", []), split.train, image_dir, pickled)
+        return complete((train, _matched(parts.get("val", []), split.val, image_dir, pickled)))
+    path = os.path.join(folder, f"shot_{shots}-seed_{seed}-{validation}.json")
     if os.path.isfile(path):
-        found = _read_json(path, dataset, split)
+        found = _read_json(path, image_dir, split)
         if found is not None:
             print(f"Loading few-shot subset from {path}")
             name_short_classes(found[0], shots)
@@ -43,56 +63,65 @@ def subset(dataset, split, shots, seed, protocol):
         print(f"{path} belongs to another split; drawn again")
     chosen = complete(draw(split, shots, seed))
     with contextlib.suppress(OSError):  # a read-only data folder: drawn again next time
-        _write_json(path, dataset, split, chosen)
+        _write_json(path, image_dir, split, chosen)
     return chosen
 
 
-def _relative(item, dataset):
-    return item.impath[len(dataset.image_dir) + 1 :].replace(os.sep, "/")
+def _relative(item: Item, image_dir: str) -> str:
+    """An image's path below the image folder, with forward slashes."""
+    return item.impath[len(image_dir) + 1 :].replace(os.sep, "/")
 
 
-def _digest(split, dataset):
-    """What tells one split from another."""
+def _digest(split: Split, image_dir: str) -> str:
+    """A hash of all images and classes of a split: a subset drawn from another split is told by it."""
     state = hashlib.blake2b(digest_size=16)
     for part in split:
         for item in part:
-            state.update(f"{_relative(item, dataset)}\t{item.label}\t{item.classname}\n".encode())
+            state.update(f"{_relative(item, image_dir)}\t{item.label}\t{item.classname}\n".encode())
         state.update(b"\n")
     return state.hexdigest()
 
 
-def _write_json(path, dataset, split, chosen):
+def _write_json(path: str, image_dir: str, split: Split, chosen: Subset) -> None:
+    """Keep a subset as {"split": hash of its split, "train": [[path, label, class name], ...], "val": [...]}."""
     parts = {
-        part: [[_relative(item, dataset), item.label, item.classname] for item in items]
-        for part, items in zip(("train", "val"), chosen)
+        part: [[_relative(item, image_dir), item.label, item.classname] for item in items]
+        for part, items in zip(("train", "val"), chosen, strict=True)
     }
     with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps({"split": _digest(split, dataset), **parts}, indent=0), encoding="utf-8")
+        temporary.write_text(json.dumps({"split": _digest(split, image_dir), **parts}, indent=0), encoding="utf-8")
 
 
-def _read_json(path, dataset, split):
-    """(support set, validation items), or None for those of another split."""
+def _read_json(path: str, image_dir: str, split: Split) -> Subset | None:
+    """The subset in a file of ours, or None if it was drawn from another split."""
     try:
         with open(path, encoding="utf-8") as file:
             content = json.load(file)
-        if content["split"] != _digest(split, dataset):
+        if content["split"] != _digest(split, image_dir):
             return None
-        known = {_relative(item, dataset): item for part in split for item in part}
-        return tuple([known[name] for name, _, _ in content[part]] for part in ("train", "val"))
+        known = {_relative(item, image_dir): item for part in split for item in part}
+        return [known[name] for name, _, _ in content["train"]], [known[name] for name, _, _ in content["val"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{path}: broken few-shot subset ({type(error).__name__}: {error}); delete it, and it is drawn again"
         ) from error
 
 
-def _read_pickle(path):
-    """{part: [(path, label)]} of CoOp's pickle; nothing in it is run."""
+def _read_pickle(path: str) -> dict[str, list[tuple[str, int]]]:
+    """{part: [(path, label)]} of CoOp's pickle. It is read without running code that it may hold.
+
+    Raises:
+        InputError: it is damaged, or holds anything but Datums in lists.
+    """
 
     class Record:
-        """Stands in for Datum: the unpickler fills its __dict__."""
+        """Stands in for Datum: unpickling fills its __dict__ with Datum's private fields."""
+
+        _impath: str
+        _label: int
 
     class Restricted(pickle.Unpickler):
-        def find_class(self, module, name):
+        def find_class(self, module: str, name: str) -> Any:
             if (module, name) == ("dassl.data.datasets.base_dataset", "Datum"):
                 return Record
             raise InputError(f"{path}: refused, for it holds {module}.{name} beside Dassl's Datum; delete it")
@@ -109,9 +138,15 @@ def _read_pickle(path):
         ) from error
 
 
-def _matched(pickled, items, dataset, path):
-    """The items behind pickled paths, which may be another machine's: they match by the tail below the image folder."""
-    known = {_relative(item, dataset): item for item in items}
+def _matched(pickled: Iterable[tuple[str, int]], items: Iterable[Item], image_dir: str, path: str) -> list[Item]:
+    """The items that the (path, label) pairs of a pickle mean.
+
+    A pickle may come from another machine, so a path matches the item whose path below the image folder it ends with.
+
+    Raises:
+        InputError: a pair matches no item; the message names `path`, the pickle.
+    """
+    known = {_relative(item, image_dir): item for item in items}
     chosen = []
     for impath, label in pickled:
         words = impath.replace("\\", "/").split("/")

@@ -1,50 +1,63 @@
-"""The base of the datasets: a folder, a split, few-shot sampling. A dataset is a few class attributes over it."""
+"""The class that datasets build on: a folder, a split, few-shot sampling. A dataset sets a few class attributes."""
+
+from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 
 from dassl.data.datasets import DatasetBase, Datum
+from yacs.config import CfgNode
 
 from imo.datasets.base.annotations import Annotations, MissingFile
+from imo.datasets.base.corruptions import corrupted_copy
 from imo.datasets.base.saved import subset
-from imo.datasets.base.splits import Split, checked, load_split
-from imo.datasets.base.subsets import check_validation, class_half, subsample_classes
-from imo.datasets.making.corruptions import corrupted_copy
+from imo.datasets.base.sources import Sizes, Torchvision
+from imo.datasets.base.splits import Item, Split, checked, class_folders, load_split, stratified
+from imo.datasets.base.subsets import check_validation, class_half, protocol_of, subsample_classes
 from imo.errors import InputError
 
 
 class SplitDataset(Annotations, DatasetBase):
-    """A dataset with a split file of CoOp's form: lists of [path, label, classname] for train, val and test.
+    """A dataset whose split into train, val and test stands in a file, or is made by `fallback`.
 
-    Attributes a dataset sets:
+    The split file has CoOp's form: {"train": [[path, label, class name], ...], "val": [...], "test": [...]}.
+
+    Attributes that a dataset sets:
         dataset_dir: its folder below the data root.
-        image_dir: the folder that the split's paths start from.
-        split_file: the split's file name.
-        fallback: a method that makes a `Split` of relative paths from the dataset's own files, for want of split_file.
-        ignored, renamed: class folders that `folder_split` leaves out, and class names it gives to others.
-        templates: prompts with `{}`, kept with the dataset.
-        sizes, torchvision: see `_sources`.
-        sources, mirrors, unfit: map files and folders to where to get them, to other spellings that are accepted, and
-            to why they cannot serve.
-        holds_out: whether training images stand in for a missing validation split.
-        class_ids: a number for each class that other datasets give the same class, or None (see `_imagenet`).
+        image_dir: the folder, below `dataset_dir`, that the split's paths start from.
+        split_file: name of the split file in `dataset_dir`; empty for a dataset that has none.
+        templates: prompts, with `{}` for the class name.
+        holds_out: whether training images are held out for validation where the split has no validation images.
+        ignored: class folders that `folder_split` leaves out.
+        renamed: {class folder: class name}, for `folder_split`; other classes are named as their folders.
+        sizes: published numbers of classes and images, which `imo datasets check` compares with.
+        sources: {file or folder: where to get it}.
+        mirrors: {folder: where else it may be}, for copies of the dataset that are laid out in another way.
+        unfit: {folder: why a copy of the dataset that has it cannot be used}.
+        torchvision: how `imo datasets prepare` downloads it, or None.
+
+    Attributes set when it is built:
+        protocol: which images hyper-parameters are chosen on.
+        target_name: what results call the test set.
+        test_only: whether there are test images only; `train_x` then repeats them, for their class names.
+        class_ids: a number for each class, equal in all datasets that share the class (ImageNet's), or None.
     """
 
-    dataset_dir = ""
-    image_dir = "images"
-    split_file = ""
-    fallback = None
-    ignored = ()
-    renamed = {}
-    templates = ("a photo of a {}.",)
-    sizes = None
-    sources = {}
-    mirrors = {}
-    unfit = {}
-    torchvision = None
-    holds_out = False
-    class_ids = None
+    dataset_dir: str = ""
+    image_dir: str = "images"
+    split_file: str = ""
+    templates: tuple[str, ...] = ("a photo of a {}.",)
+    holds_out: bool = False
+    ignored: tuple[str, ...] = ()
+    renamed: Mapping[str, str] = {}
+    sizes: Sizes | None = None
+    sources: Mapping[str, str] = {}
+    mirrors: Mapping[str, str] = {}
+    unfit: Mapping[str, str] = {}
+    torchvision: Torchvision | None = None
+    class_ids: list[int] | None = None
 
-    def __init__(self, cfg):
+    def __init__(self, cfg: CfgNode) -> None:
         options = cfg.DATASET
         check_validation(options.VALIDATION)
         root = os.path.abspath(os.path.expanduser(options.ROOT))
@@ -52,21 +65,24 @@ class SplitDataset(Annotations, DatasetBase):
             raise InputError(f"{root}: data root is missing or unreadable; create it, or set --root (DATA for scripts)")
         self.dataset_dir = os.path.join(root, self.dataset_dir)
         self.image_dir = self.mirrored(os.path.normpath(os.path.join(self.dataset_dir, self.image_dir)))
-        self.seed = cfg.SEED
-        self.target_name = options.NAME
+        self.seed: int = cfg.SEED
+        self.target_name: str = options.NAME
 
         self.prepare()
         split = self.read()
+        self.protocol = protocol_of(split, options.VALIDATION)
         self.test_only = not split.train
-        if self.test_only:
-            train, val = split.test, []  # the training items only name the classes
-        else:
-            train, val = subset(self, split, options.NUM_SHOTS, cfg.SEED, options.VALIDATION)
-        self.tuned_on = f"val ({'few' if options.VALIDATION == 'few' else 'full'})"
-        if not split.val:
-            self.tuned_on = "test" if options.VALIDATION == "paper" else "held-out train"
-        if options.VALIDATION == "support":
-            self.tuned_on = "support"
+        train, val = split.test, split.val
+        if not self.test_only:
+            train, val = subset(
+                split,
+                shots=options.NUM_SHOTS,
+                seed=cfg.SEED,
+                validation=options.VALIDATION,
+                holds_out=self.holds_out,
+                dataset_dir=self.dataset_dir,
+                image_dir=self.image_dir,
+            )
         if self.class_ids is not None:
             labels = class_half({item.label for item in train}, options.SUBSAMPLE_CLASSES)
             self.class_ids = [self.class_ids[label] for label in labels]
@@ -74,17 +90,25 @@ class SplitDataset(Annotations, DatasetBase):
         if options.CORRUPTION:
             test = corrupted_copy(test, self.image_dir, self.dataset_dir, options.CORRUPTION)
             self.target_name = f"{options.NAME}-{options.CORRUPTION}"
-        train, val, test = (
-            [Datum(impath=item.impath, label=item.label, classname=item.classname) for item in part]
-            for part in (train, val, test)
-        )
-        super().__init__(train_x=train, val=val, test=test)
+        train_x, val_x, test_x = ([Datum(**item._asdict()) for item in part] for part in (train, val, test))
+        super().__init__(train_x=train_x, val=val_x, test=test_x)
 
-    def prepare(self):
-        """Make the files, for datasets that can; called before the split is read."""
+    def prepare(self) -> None:
+        """Make the dataset's files, for datasets that can; called before the split is read."""
 
-    def read(self):
-        """The `Split`; what cannot be read is an InputError that names the file."""
+    def fallback(self) -> Split | None:
+        """The split made from the dataset's own files, for want of the split file; None for a dataset that needs it.
+
+        Paths start from `image_dir`.
+        """
+        return None
+
+    def read(self) -> Split:
+        """The split.
+
+        Raises:
+            InputError: a file is missing or broken; the message names it.
+        """
         try:
             return self.find_split()
         except InputError:
@@ -94,27 +118,36 @@ class SplitDataset(Annotations, DatasetBase):
                 f"{self.reading}: broken ({type(error).__name__}: {error}); get it anew: {self.where(self.reading)}"
             ) from error
 
-    def find_split(self):
-        """The `Split` of the split file, else of the fallback, every image checked to be there."""
+    def find_split(self) -> Split:
+        """The split of the split file, or else of `fallback`, with absolute paths of images that are there."""
         path = os.path.join(self.dataset_dir, self.split_file)
         if os.path.isfile(path):
             print(f"Reading split from {path}")
             return self.placed(load_split(path), path)
         missing = f"{path}: split file is missing; {self.where(path)}"
-        if self.fallback is None:
-            raise InputError(missing)
         try:
             split = self.fallback()
         except MissingFile as error:
             raise InputError(f"{missing}. In its place: {error}" if self.split_file else str(error)) from None
+        if split is None:
+            raise InputError(missing)
         if self.split_file:
             print(f"{path} is missing: split computed from the dataset's own files; subsets will not be CoOp's")
         return self.placed(split, self.reading or self.image_dir)
 
-    def placed(self, split, named_in):
-        """The split with absolute paths, checked."""
+    def placed(self, split: Split, named_in: str) -> Split:
+        """The split with absolute paths, checked. `named_in` is the file that error messages name."""
 
-        def absolute(items):
+        def absolute(items: list[Item]) -> list[Item]:
             return [item._replace(impath=self.mirrored(os.path.join(self.image_dir, item.impath))) for item in items]
 
         return checked(Split(*map(absolute, split)), named_in)
+
+
+def folder_split(dataset: SplitDataset) -> Split:
+    """A `fallback` for images in class folders: each class is split by the shares of `stratified`."""
+    found = class_folders(dataset.located(dataset.image_dir))
+    names = [name for name in found if name not in dataset.ignored]
+    return stratified(
+        [Item(path, label, dataset.renamed.get(name, name)) for label, name in enumerate(names) for path in found[name]]
+    )

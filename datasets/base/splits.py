@@ -1,13 +1,17 @@
-"""Splits: lists of images for training, validation and test, read from a split file or computed from a dataset's own.
+"""Splits: lists of images for training, validation and test, read from a split file or made from a dataset's own files.
 
-A computed split is drawn from a generator of its own with a fixed seed, and is not written down. (CoOp draws it from
-the run's seed and saves it under the name of the published split: one name, different contents.)
+A split that is made is shuffled by a generator of its own with a fixed seed, so it is the same in every run, and it is
+not written to disk. (CoOp shuffles by the run's seed and saves the outcome under the published split file's name, so
+files of one name differ in content.)
 """
+
+from __future__ import annotations
 
 import json
 import os
 import random
 from collections import defaultdict
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from PIL import Image
@@ -16,7 +20,7 @@ from imo.errors import InputError
 
 
 class Item(NamedTuple):
-    """An image with its class, by Datum's names."""
+    """An image's path and class; the fields are named as in Dassl's Datum."""
 
     impath: str
     label: int
@@ -24,15 +28,19 @@ class Item(NamedTuple):
 
 
 class Split(NamedTuple):
-    """Items of each part; a set for testing only has no training items."""
+    """The images of each part; a dataset for testing only has no training images."""
 
-    train: list
-    val: list
-    test: list
+    train: list[Item]
+    val: list[Item]
+    test: list[Item]
 
 
-def load_split(path):
-    """The split in a file of CoOp's form: train, val and test, each a list of [path, label, classname]."""
+def load_split(path: str) -> Split:
+    """Read a split file of CoOp's form: train, val and test, each a list of [path, label, class name].
+
+    Raises:
+        InputError: it cannot be read or has another form.
+    """
     try:
         with open(path, encoding="utf-8") as file:
             split = json.load(file)
@@ -46,8 +54,13 @@ def load_split(path):
         ) from error
 
 
-def checked(split, named_in):
-    """The split, if every image is there, training and test are not empty, and training has all labels 0..C-1."""
+def checked(split: Split, named_in: str) -> Split:
+    """The same split.
+
+    Raises:
+        InputError: an image is not on disk, training or test has no images, or labels are not 0..C-1 with training
+            images for each. The message names `named_in`, the file that the split was read from.
+    """
     for part in split:
         missing = [item.impath for item in part if not os.path.isfile(item.impath)]
         if missing:
@@ -65,16 +78,19 @@ def checked(split, named_in):
     return split
 
 
-def by_label(items):
-    """Lists of the items of each label, labels in order of appearance."""
-    groups = defaultdict(list)
+def by_label(items: Iterable[Item]) -> list[list[Item]]:
+    """The items of each class in a list of their own, classes in order of their first item."""
+    groups: dict[int, list[Item]] = defaultdict(list)
     for item in items:
         groups[item.label].append(item)
-    return groups.values()
+    return list(groups.values())
 
 
-def hold_out(items, share=0.2):
-    """Two lists: what stays, and about `share` of each class; CoOp's proportion for datasets with trainval and test."""
+def hold_out(items: Iterable[Item], share: float = 0.2) -> tuple[list[Item], list[Item]]:
+    """Divide items into training and validation: (kept, held out), about `share` of each class held out.
+
+    The default is CoOp's share for datasets that come with a joint training and validation part.
+    """
     generator = random.Random(0)
     kept, held = [], []
     for members in by_label(items):
@@ -85,26 +101,32 @@ def hold_out(items, share=0.2):
     return kept, held
 
 
-def stratified(items, train=0.5, val=0.2):
-    """A split by shares of each class (CoOp's by default); training and test get an image before validation does."""
+def stratified(items: Iterable[Item], train: float = 0.5, val: float = 0.2) -> Split:
+    """Split each class by shares; what `train` and `val` leave is for test. The defaults are CoOp's.
+
+    In a small class, training and test get an image before validation does.
+    """
     generator = random.Random(0)
     parts = Split([], [], [])
     for members in by_label(items):
         generator.shuffle(members)
         first = max(1, min(round(len(members) * train), len(members) - 1))
         second = first + max(0, min(round(len(members) * val), len(members) - first - 1))
-        for part, chosen in zip(parts, (members[:first], members[first:second], members[second:])):
+        for part, chosen in zip(parts, (members[:first], members[first:second], members[second:]), strict=True):
             part += chosen
     return parts
 
 
-def is_image(name):
-    """Whether a file's name is that of an image, upper-case suffixes included; hidden files are not."""
+def is_image(name: str) -> bool:
+    """Whether a file name has an image's suffix, in small or capital letters, and does not start with a dot."""
     return not name.startswith(".") and os.path.splitext(name)[1].lower() in Image.registered_extensions()
 
 
-def class_folders(folder):
-    """{class folder: sorted image paths below it, relative to `folder`}, sorted; folders without images left out."""
+def class_folders(folder: str) -> dict[str, list[str]]:
+    """{class folder: paths of the images anywhere below it}, sorted; class folders without images are left out.
+
+    Paths start from `folder`.
+    """
     found = {}
     for name in sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and entry.name[0] != "."):
         paths = [
@@ -116,12 +138,3 @@ def class_folders(folder):
         if paths:
             found[name] = sorted(paths)
     return found
-
-
-def folder_split(dataset):
-    """A fallback: stratified over the class folders of the images, without `ignored` and with `renamed` applied."""
-    found = class_folders(dataset.located(dataset.image_dir))
-    names = [name for name in found if name not in dataset.ignored]
-    return stratified(
-        [Item(path, label, dataset.renamed.get(name, name)) for label, name in enumerate(names) for path in found[name]]
-    )

@@ -1,27 +1,46 @@
-"""Choosing from a split: few shots, held-out training images, halves of the classes."""
+"""Choosing images from a split: few shots, validation images, halves of the classes."""
+
+from __future__ import annotations
 
 import math
 import random
+from collections.abc import Iterable, Sequence
 
-from imo.datasets.base.splits import Item, by_label
+from imo.datasets.base.splits import Item, Split, by_label
 from imo.errors import InputError
+from imo.protocol import VALIDATIONS, Protocol
 
-VALIDATIONS = ("full", "few", "paper", "support")
-HELD_OUT = 10  # images of each class that stand in for a validation split
+HELD_OUT = 10  # training images of each class that "full" holds out where the split has no validation images
 
 
-def check_validation(option):
-    """Refuse an unknown protocol."""
+def check_validation(option: str) -> None:
+    """Raise InputError for an unknown value of DATASET.VALIDATION."""
     if option not in VALIDATIONS:
         raise InputError(f"DATASET.VALIDATION: expected one of {', '.join(VALIDATIONS)}, got '{option}'")
 
 
-def few_shot(items, shots, sampler, quiet=False):
-    """`shots` items of each class, classes in order of appearance: what Dassl's generate_fewshot_dataset draws.
+def protocol_of(split: Split, validation: str) -> Protocol:
+    """Which images hyper-parameters are chosen on, for a split and a value of DATASET.VALIDATION."""
+    if validation == "support":
+        return Protocol(validation, "support")
+    if split.val:
+        return Protocol(validation, "val")
+    return Protocol(validation, "test" if validation == "paper" else "held-out train")
 
-    Drawn from a generator of its own, seeded as Dassl seeds the global one: same seed, same images.
+
+def few_shot(items: Iterable[Item], shots: int, sampler: random.Random, quiet: bool = False) -> list[Item]:
+    """Draw `shots` items of each class; all items of a class that has fewer.
+
+    Classes come in order of their first item. These are the items that Dassl's generate_fewshot_dataset draws after
+    seeding Python's global generator with the seed of `sampler`.
+
+    Args:
+        items: what to draw from.
+        shots: items a class.
+        sampler: the only source of randomness.
+        quiet: print nothing.
     """
-    chosen = []
+    chosen: list[Item] = []
     for members in by_label(items):
         chosen += sampler.sample(members, shots) if len(members) >= shots else members
     if not quiet:
@@ -30,17 +49,18 @@ def few_shot(items, shots, sampler, quiet=False):
     return chosen
 
 
-def name_short_classes(support, shots):
-    """Say which classes have fewer images than shots."""
+def name_short_classes(support: Iterable[Item], shots: int) -> None:
+    """Print which classes have fewer images than shots."""
     short = [f"{items[0].classname} ({len(items)})" for items in by_label(support) if len(items) < shots]
     if short:
         print(f"Classes with fewer than {shots} images, all taken: {', '.join(short)}")
 
 
-def held_out(items, support, count):
-    """The first `count` of each class in one fixed order, without those in `support`: validation that no key has seen.
+def held_out(items: Sequence[Item], support: Sequence[Item], count: int) -> list[Item]:
+    """Choose `count` training images of each class for validation, none of them in the support set.
 
-    Where all images are support, at most a tenth of each class.
+    Each class is put in one fixed random order, whatever the run's seed, and the first images in it that are free are
+    chosen. If the support set is all of `items`, at most a tenth of each class is chosen, from the support set.
     """
     everything = len(support) == len(items)
     taken = set() if everything else {item.impath for item in support}
@@ -51,13 +71,13 @@ def held_out(items, support, count):
     return chosen
 
 
-def draw(split, shots, seed):
-    """(support set, few validation items), drawn in this order from one generator, as CoOp does; all for no shots.
+def draw(split: Split, shots: int, seed: int) -> tuple[list[Item], list[Item]]:
+    """Draw (support set, min(shots, 4) validation images a class), in this order from one generator, as CoOp does.
 
     Args:
         split: what to draw from.
-        shots: images a class, min(shots, 4) for validation; below 1 for all.
-        seed: of the generator; negative for none.
+        shots: training images a class; below 1, all training and all validation images are taken.
+        seed: of the generator; negative for a different draw each time.
     """
     if shots < 1:
         return split.train, split.val
@@ -66,43 +86,52 @@ def draw(split, shots, seed):
     return support, few_shot(split.val, min(shots, 4), sampler, quiet=True)
 
 
-def with_validation(drawn, split, shots, protocol, holds_out):
-    """(support set, validation items) under a protocol.
+def with_validation(
+    drawn: tuple[list[Item], list[Item]], split: Split, shots: int, validation: str, holds_out: bool
+) -> tuple[list[Item], list[Item]]:
+    """(support set, validation images) for a value of DATASET.VALIDATION.
 
     Args:
         drawn: what `draw` gave.
         split: what it was drawn from.
         shots: as for `draw`.
-        protocol: see `VALIDATIONS`.
-        holds_out: whether training images stand in where the split has no validation images.
+        validation: one of `imo.protocol.VALIDATIONS`.
+        holds_out: whether training images are held out where the split has no validation images.
     """
     support, few = drawn
-    if protocol == "support":
+    if validation == "support":
         return support, []
     if split.val or not holds_out:
-        return support, few if protocol == "few" else split.val
-    if protocol == "paper":  # ImageNet's: hyper-parameters are tuned on test images
+        return support, few if validation == "few" else split.val
+    if validation == "paper":  # ImageNet's: hyper-parameters are tuned on test images
         return support, split.test
-    val = held_out(split.train, support, min(shots, 4) if protocol == "few" and shots >= 1 else HELD_OUT)
-    if shots < 1:  # the support set is all there is: it gives them up
+    val = held_out(split.train, support, min(shots, 4) if validation == "few" and shots >= 1 else HELD_OUT)
+    if shots < 1:  # all training images are support; those held out leave it
         given_up = {item.impath for item in val}
         support = [item for item in support if item.impath not in given_up]
     return support, val
 
 
-def subsample_classes(train, val, test, which):
-    """CoOp's base-to-new halves of the classes: all, base (first half, rounded up) or new, relabelled from 0."""
+def subsample_classes(
+    train: list[Item], val: list[Item], test: list[Item], which: str
+) -> tuple[list[Item], list[Item], list[Item]]:
+    """The items of CoOp's "base" or "new" classes (see `class_half`) with labels counted from 0; of "all", as given."""
     if which == "all":
         return train, val, test
     kept = {label: i for i, label in enumerate(class_half({item.label for item in train}, which))}
-    return tuple(
-        [Item(item.impath, kept[item.label], item.classname) for item in part if item.label in kept]
-        for part in (train, val, test)
-    )
+
+    def chosen(part: list[Item]) -> list[Item]:
+        return [item._replace(label=kept[item.label]) for item in part if item.label in kept]
+
+    return chosen(train), chosen(val), chosen(test)
 
 
-def class_half(labels, which):
-    """The labels of a half, sorted."""
+def class_half(labels: Iterable[int], which: str) -> list[int]:
+    """The sorted labels of "all" classes, of the "base" half (the first, rounded up) or of the "new" half (the rest).
+
+    Raises:
+        InputError: `which` is none of the three.
+    """
     if which not in ("all", "base", "new"):
         raise InputError(f"DATASET.SUBSAMPLE_CLASSES: expected all, base or new, got '{which}'")
     labels = sorted(labels)

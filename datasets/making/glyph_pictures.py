@@ -1,10 +1,12 @@
-"""The glyph world: augmented pictures of printed characters, with captions.
+"""Small colour pictures of characters, augmented at random, with captions.
 
-Used twice: `tools/pretrain_glyph.py` pre-trains the small CLIP called `glyph` on picture-caption pairs, and the dataset
-`Glyphs` (no digits) is the generic labelled set its adapters are trained on.
+Used twice: `tools/pretrain_glyph.py` pre-trains the small CLIP called `glyph` on pictures and captions, and the dataset
+`Glyphs` (without digits) is the generic labelled set that its adapters are trained on.
 
-Everything is a function of an explicit `torch.Generator`; nothing reads a global random state.
+All randomness comes from the `torch.Generator` that is passed in. Throughout, B is the number of pictures.
 """
+
+from __future__ import annotations
 
 from dataclasses import dataclass
 
@@ -30,7 +32,13 @@ PEN_TEMPLATE, PRINT_TEMPLATE = "a handwritten {}.", "a printed {}."
 
 @dataclass(frozen=True)
 class Pictures:
-    """A batch of pictures: images (B, 3, 24, 24) float32 in 0..1, labels (B,) int64, B captions."""
+    """A batch of pictures.
+
+    Attributes:
+        images: (B, 3, 24, 24) float32 RGB in 0..1.
+        labels: (B,) int64.
+        captions: B sentences.
+    """
 
     images: torch.Tensor
     labels: torch.Tensor
@@ -38,7 +46,7 @@ class Pictures:
 
 
 class _Dice:
-    """Random numbers for one batch, all from one generator."""
+    """Random numbers for a batch, all from one generator: (B,) or (B, *shape), one row a picture."""
 
     def __init__(self, batch: int, generator: torch.Generator) -> None:
         self.batch, self.generator = batch, generator
@@ -59,14 +67,14 @@ class _Dice:
 def draw_pictures(
     bank: MaskBank, indices: torch.Tensor, generator: torch.Generator, attribute_words: float = 0.5
 ) -> Pictures:
-    """Augmented pictures of the masks at `indices`, with captions.
+    """Draw the masks at `indices` as pictures, with captions.
 
     Args:
         bank: the masks.
         indices: (B,) int64 positions in `bank.masks`.
         generator: the only source of randomness.
-        attribute_words: probability that a caption names an attribute (colour, font, thickness, ...);
-            0 gives captions that tell the class alone.
+        attribute_words: probability, for each attribute (colour, font, thickness, ...), that a caption names it; with
+            0, captions name the class alone.
     """
     dice = _Dice(len(indices), generator)
     pen = torch.tensor([bank.families[i] == PEN for i in indices.tolist()])
@@ -103,7 +111,7 @@ def draw_pictures(
         words = [w for w, s in zip(before, said[b, :5].tolist()) if s and w]
         words.append(bank.classnames[bank.labels[mask]])
         words += [w for w, s in zip(after, said[b, 5:].tolist()) if s and w]
-        # Without attribute words the style templates fall at random, so that no caption tells the style.
+        # Without attribute words, "handwritten" or "printed" is a coin toss, so that no caption tells the style.
         handwritten = family == PEN if attribute_words > 0 else bool(coin[b])
         choices = (*NEUTRAL_TEMPLATES, *[PEN_TEMPLATE if handwritten else PRINT_TEMPLATE] * 2)
         captions.append(choices[int(template[b] * len(choices))].format(" ".join(words)))
@@ -111,7 +119,14 @@ def draw_pictures(
 
 
 def _warp(masks: torch.Tensor, angle: torch.Tensor, fill: torch.Tensor, dice: _Dice) -> torch.Tensor:
-    """Rotate, shear, scale, stretch, shift and bend. (B, 48, 48) -> (B, 36, 36)."""
+    """Rotate, shear, scale, stretch, shift and bend masks: (B, 48, 48) -> (B, 36, 36).
+
+    Args:
+        masks: amounts of ink in 0..1.
+        angle: (B,) radians.
+        fill: (B,) shares of the frame that the character's longer side takes.
+        dice: the source of all else.
+    """
     batch = len(masks)
     shear = dice.uniform(-0.35, 0.35)
     stretch = dice.uniform(-0.3, 0.3).exp()
@@ -132,7 +147,11 @@ def _warp(masks: torch.Tensor, angle: torch.Tensor, fill: torch.Tensor, dice: _D
 
 
 def _thicken(ink: torch.Tensor, pen: torch.Tensor, dice: _Dice) -> tuple[torch.Tensor, torch.Tensor]:
-    """Grow (amount > 0) or wear (amount < 0) the strokes by up to about two pixels. Pen lines only grow."""
+    """Grow or wear the strokes of (B, 36, 36) ink by up to about two pixels; where `pen` is true they hardly wear.
+
+    Returns:
+        (B, 36, 36) ink, and (B,) how thick strokes are against others of their kind, positive for thick.
+    """
     amount = torch.where(pen, dice.uniform(-0.1, 2.0), dice.uniform(-0.9, 0.9))
     padded = ink[:, None]
     grown = F.max_pool2d(padded, 3, 1, 1)
@@ -146,7 +165,7 @@ def _thicken(ink: torch.Tensor, pen: torch.Tensor, dice: _Dice) -> tuple[torch.T
 
 
 def _blur(ink: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
-    """Gaussian blur with one width (in working pixels) per picture, as two grouped 1-D convolutions."""
+    """Blur (B, 36, 36) ink by Gaussians of standard deviation `sigma` (B,), in pixels: two grouped 1-D convolutions."""
     offsets = torch.arange(-3.0, 4.0)
     kernel = torch.exp(-0.5 * (offsets / sigma.clamp(min=0.05)[:, None]) ** 2)
     kernel = kernel / kernel.sum(1, keepdim=True)
@@ -156,7 +175,13 @@ def _blur(ink: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
 
 
 def _lower_resolution(ink: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-    """To 24 x 24, an eighth of the batch at a time by way of a random lower resolution."""
+    """Shrink (B, 36, 36) ink to (B, 24, 24).
+
+    The batch is taken in eighths. An eighth goes through a lower resolution of 7 to 14 pixels with probability 0.4.
+
+    Returns:
+        The ink, and (B,) bool, whether a picture went through a lower resolution.
+    """
     parts, coarse = [], []
     for part in ink.split(max(1, len(ink) // 8)):
         if torch.rand((), generator=generator) < 0.4:
@@ -173,7 +198,11 @@ def _lower_resolution(ink: torch.Tensor, generator: torch.Generator) -> tuple[to
 
 
 def _colour(ink: torch.Tensor, dice: _Dice) -> tuple[torch.Tensor, list[str], list[str]]:
-    """Paint ink on paper in two different named colours, each shaken a little; 30 % in black and white."""
+    """Paint (B, 24, 24) ink in one named colour on paper of another, each varied a little; 30 % in black and white.
+
+    Returns:
+        (B, 3, 24, 24) RGB in 0..1, the B names of the inks and of the papers.
+    """
     names, values = list(COLOURS), torch.tensor(list(COLOURS.values())) / 255
     ink_index = dice.choice(len(names))
     paper_index = (ink_index + 1 + dice.choice(len(names) - 1)) % len(names)

@@ -1,28 +1,40 @@
-"""Datasets that are made on first use, from what comes inside packages."""
+"""The class for datasets that are written to disk on first use, from data that come inside Python packages."""
+
+from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from typing import Any
 
-from imo.datasets.base.split_dataset import SplitDataset
+import numpy.typing as npt
+
+from imo.datasets.base import SplitDataset
 from imo.datasets.making.pictures import save_png, whole_folder
 from imo.errors import InputError
 
+Picture = tuple[str, str, npt.NDArray[Any], int, str]  # part of the split, path, uint8 pixels, label, class name
+
 
 class MadeDataset(SplitDataset):
-    """A dataset whose images and split are written once, whole or not at all; it gives `pictures()`."""
+    """A dataset that gives its images as `pictures`; they and the split file are written once, all or nothing."""
 
     split_file = "split.json"
 
-    def pictures(self):
-        """Yields (part of the split, path, uint8 array, label, class name) for each image."""
+    def pictures(self) -> Iterator[Picture]:
+        """Yield each image: (part of the split, path in the image folder, uint8 pixels, label, class name)."""
         raise NotImplementedError
 
-    def prepare(self):
-        """Write the images and the split, once."""
+    def prepare(self) -> None:
+        """Write the images and the split file, unless the dataset's folder is there.
+
+        Raises:
+            InputError: a package that holds the data, or draws them, is missing.
+        """
         if os.path.isdir(self.dataset_dir):
             return
         with whole_folder(self.dataset_dir) as temporary:
-            split = {"train": [], "val": [], "test": []}
+            split: dict[str, list[list[str | int]]] = {"train": [], "val": [], "test": []}
             try:
                 for part, name, array, label, classname in self.pictures():
                     save_png(array, os.path.join(temporary, "images", name))

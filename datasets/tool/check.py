@@ -1,4 +1,6 @@
-"""What of a dataset is there, what is missing, and where to get it."""
+"""`imo datasets check`: what of a dataset is there, what is missing, and where to get it."""
+
+from __future__ import annotations
 
 import contextlib
 import io
@@ -7,28 +9,37 @@ from pathlib import Path
 
 from dassl.config import get_cfg_default
 from dassl.data.datasets import DATASET_REGISTRY
+from yacs.config import CfgNode
 
 from imo import datasets
+from imo.datasets.base import Sizes, SplitDataset
 from imo.datasets.base.annotations import mirrored
-from imo.datasets.base.split_dataset import SplitDataset
 from imo.errors import InputError
 
 CONFIGS = Path(datasets.__file__).parent.parent / "configs" / "datasets"  # there in a checkout
 
 
-def published():
-    """Names of the datasets that have to be got from somewhere; the others are made on first use, or one's own."""
+def published() -> list[str]:
+    """Names of the datasets whose data must be downloaded. The others are made on first use, or are one's own."""
     return [name for name, kind in declared().items() if kind.sources]
 
 
-def declared():
-    """The registered datasets that are built on `SplitDataset`, by name; a CoOp checkout registers others too."""
+def declared() -> dict[str, type[SplitDataset]]:
+    """{name: class} of the registered datasets that are built on `SplitDataset`; those of a CoOp checkout are not."""
     kinds = {name: DATASET_REGISTRY.get(name) for name in DATASET_REGISTRY.registered_names()}
     return {name: kind for name, kind in kinds.items() if issubclass(kind, SplitDataset)}
 
 
-def config(name, root):
-    """The config that builds a dataset with all of its data. `name` is as registered, or a file of configs/datasets."""
+def config(name: str, root: str | Path) -> CfgNode:
+    """The config that builds a dataset with all of its images.
+
+    Args:
+        name: as registered, or a file of configs/datasets without its suffix.
+        root: the data root.
+
+    Raises:
+        InputError: no such dataset.
+    """
     cfg = get_cfg_default()
     datasets.extend_cfg(cfg)
     yaml = CONFIGS / f"{name}.yaml"
@@ -44,8 +55,12 @@ def config(name, root):
     return cfg
 
 
-def check(name, root):
-    """(whether a dataset is ready, lines that say so), for a dataset as a run would read it; nothing is made."""
+def check(name: str, root: str | Path) -> tuple[bool, list[str]]:
+    """Build a dataset as a run would, but make nothing, and compare it with its published sizes.
+
+    Returns:
+        Whether it is ready, and the lines to print.
+    """
     cfg = config(name, root)
     kind = DATASET_REGISTRY.get(cfg.DATASET.NAME)
     said = io.StringIO()
@@ -65,7 +80,7 @@ def check(name, root):
         for usual, other in kind.mirrors.items()
         if mirrored(os.path.join(folder, usual), folder, kind.mirrors) == os.path.join(folder, other)
     ]
-    found, wanted = counts(dataset), kind.sizes and tuple(kind.sizes)
+    found, wanted = counts(dataset), kind.sizes
     fits = wanted is None or found == wanted
     verdict = "" if wanted is None else ", as published" if fits else f"; published: {words(wanted)}"
     return fits, [
@@ -74,21 +89,21 @@ def check(name, root):
     ]
 
 
-def absent(kind, root):
-    """The declared files and folders of a dataset that are not there."""
+def absent(kind: type[SplitDataset], root: str | Path) -> list[str]:
+    """The files and folders in a dataset's `sources` that are not on disk."""
     folder = os.path.join(os.path.abspath(root), kind.dataset_dir)
     paths = {name: mirrored(os.path.join(folder, name.rstrip("/")), folder, kind.mirrors) for name in kind.sources}
     return [name for name, path in paths.items() if not os.path.exists(path)]
 
 
-def counts(dataset):
-    """(classes, training, validation, test images), None for a part that the dataset has not."""
+def counts(dataset: SplitDataset) -> Sizes:
+    """The sizes of a dataset that was built with all of its images."""
     train = None if dataset.test_only else len(dataset.train_x)
-    val = len(dataset.val) if dataset.val and dataset.tuned_on != "test" else None
-    return dataset.num_classes, train, val, len(dataset.test)
+    val = len(dataset.val) if dataset.val and dataset.protocol.images != "test" else None
+    return Sizes(dataset.num_classes, train, val, len(dataset.test or ()))
 
 
-def words(numbers):
-    """The same for people."""
-    classes, *parts = numbers
+def words(sizes: Sizes) -> str:
+    """Sizes in words, "-" for a part that the dataset does not have."""
+    classes, *parts = sizes
     return f"{classes:,} classes, {' / '.join('-' if n is None else f'{n:,}' for n in parts)} images"

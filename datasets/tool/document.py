@@ -1,7 +1,10 @@
-"""DATASETS.md, out of what the datasets declare."""
+"""`imo datasets document`: DATASETS.md, from what the datasets declare."""
+
+from __future__ import annotations
 
 import inspect
 
+from imo.datasets.base import SplitDataset
 from imo.datasets.tool.check import declared, published, words
 
 HEAD = """\
@@ -10,7 +13,7 @@ HEAD = """\
 Written by `imo datasets document` from the files in `datasets/`; edit those.
 
 All datasets lie in folders below one data root, laid out as CoOp has them, so a root that CoOp uses can be used as it
-is. To see what of a root is complete, and what is missing and where to get it:
+is. These commands say which datasets are complete, what is missing and where to get it:
 
     imo datasets check --root DATA              # every dataset, or some by name
     imo datasets prepare OxfordPets --root DATA # fetches what torchvision can fetch
@@ -18,16 +21,17 @@ is. To see what of a root is complete, and what is missing and where to get it:
 Sizes are classes, then training / validation / test images. A file on Google Drive is fetched by `gdown <id> -O <file>`
 (`pip install gdown`).
 
-**Splits.** The split files are CoOp's, so that results can be compared. Where one is missing and the list below says
-so, the split is computed from the dataset's own files: the same in every run, never written down, not CoOp's.
+**Splits.** The split files are CoOp's, so that results can be compared. If one is missing, the split is computed from
+the dataset's own files, for those datasets of which the list below says so. It is the same in every run, but it is not
+CoOp's, and it is not written to disk.
 
 **Few-shot subsets** are CoOp's for the same seed and split file: for each class in order of appearance
 `random.sample`, training images first, then min(K, 4) validation images. They are kept as
-`split_fewshot/shot_<K>-seed_<S>-<validation>.json` in the dataset's folder; CoOp's own `shot_<K>-seed_<S>.pkl` beside
-them goes first. On ImageNet only that file gives CoOp's subset, for there it depends on the order in which a disk
-listed its files.
+`split_fewshot/shot_<K>-seed_<S>-<validation>.json` in the dataset's folder. If CoOp's own `shot_<K>-seed_<S>.pkl` is
+there, it is used instead. On ImageNet only that file gives CoOp's subset, which depends on the order in which CoOp's
+disk listed its files.
 
-**Validation** (`DATASET.VALIDATION`, recorded in each result):
+**Validation** (`DATASET.VALIDATION`; each result says what it was tuned on):
 
 | option | validation images |
 |---|---|
@@ -40,8 +44,8 @@ ImageNet has no validation split: `full` holds out 10 training images a class, `
 run's support set.
 
 **Distribution shift.** `bash scripts/shift.sh TipXPP 16` builds the cache on ImageNet and tests it on V2, Sketch, A and
-R. Classes are matched by WordNet id. For A and R the text classifier and the cache are restricted to their 200 classes,
-and so are the class distributions whose KL divergence Tip-X uses.
+R. Classes are matched by WordNet id. For A and R, the text classifier, the cache and the class distributions whose KL
+divergence Tip-X uses are restricted to their 200 classes.
 """
 
 OWN = """\
@@ -63,40 +67,45 @@ DATASET:
 """
 
 
-def document():
+def document() -> str:
     """The text of DATASETS.md."""
     kinds = declared()
     made = [name for name in kinds if name not in published() and name != "Folder"]
     parts = [HEAD, "## Published datasets\n", *(section(name, kinds[name]) for name in published())]
-    parts += [OWN + inspect.cleandoc(kinds["Folder"].__doc__) + "\n", "## Made on first use\n"]
+    parts += [OWN + described(kinds["Folder"]) + "\n", "## Made on first use\n"]
     parts += ["\n".join(f"* **{name}** (`{yaml(kinds[name])}`): {summary(kinds[name])}" for name in made) + "\n"]
     return "\n".join(parts)
 
 
-def yaml(kind):
+def yaml(kind: type[SplitDataset]) -> str:
     """The name of a dataset's config, which is that of its module."""
     return kind.__module__.rpartition(".")[2]
 
 
-def summary(kind):
-    """The first line of its module."""
-    return inspect.getdoc(inspect.getmodule(kind)).splitlines()[0]
+def summary(kind: type[SplitDataset]) -> str:
+    """The first line of the docstring of a dataset's module."""
+    return described(inspect.getmodule(kind)).splitlines()[0]
 
 
-def section(name, kind):
-    """One dataset."""
-    lines = [f"### {name}\n", f"{summary(kind)} {' '.join(inspect.cleandoc(kind.__doc__).split())}\n"]
+def described(thing: object) -> str:
+    """The docstring of a class or module, without indentation."""
+    return inspect.cleandoc(thing.__doc__ or "")
+
+
+def section(name: str, kind: type[SplitDataset]) -> str:
+    """The section on a published dataset: what it is, its sizes and prompts, and where to get each file."""
+    lines = [f"### {name}\n", f"{summary(kind)} {' '.join(described(kind).split())}\n"]
     lines += [f"* config `{yaml(kind)}`, folder `{kind.dataset_dir}/`"]
     if kind.sizes:
-        lines += [f"* {words(tuple(kind.sizes))}"]
+        lines += [f"* {words(kind.sizes)}"]
     lines += [
         f"* {'templates' if len(kind.templates) > 1 else 'template'} {', '.join(f'`{t}`' for t in kind.templates)}"
     ]
     if kind.torchvision:
         lines += [f"* fetched by `prepare {name}`: {', '.join(f'`{to}`' for to in kind.torchvision.moves.values())}"]
-    if kind.fallback and kind.split_file:
+    if kind.fallback is not SplitDataset.fallback and kind.split_file:
         lines += [f"* without `{kind.split_file}` the split is computed"]
-    lines += [f"* `{other}/` is taken for `{usual}/`" for usual, other in kind.mirrors.items()]
-    lines += [f"* `{path}/` cannot serve: {why}" for path, why in kind.unfit.items()]
+    lines += [f"* `{other}/` is accepted in place of `{usual}/`" for usual, other in kind.mirrors.items()]
+    lines += [f"* `{path}/` cannot be used: {why}" for path, why in kind.unfit.items()]
     rows = [f"| `{path}` | {source} |" for path, source in kind.sources.items()]
     return "\n".join([*lines, "", "| file or folder | where to get it |", "|---|---|", *rows, ""])

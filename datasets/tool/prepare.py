@@ -1,4 +1,6 @@
-"""Fetches what torchvision's own downloaders can fetch, and lays it out as the datasets expect it."""
+"""`imo datasets prepare`: downloads with torchvision what it can, laid out as the datasets expect it."""
+
+from __future__ import annotations
 
 import http.client
 import os
@@ -10,20 +12,27 @@ from pathlib import Path
 
 from dassl.data.datasets import DATASET_REGISTRY
 
-from imo.datasets.base.split_dataset import SplitDataset
+from imo.datasets.base import SplitDataset
 from imo.datasets.tool.check import absent, check, config
 from imo.errors import InputError
 
-STAGING = ".prepare"  # in the dataset's folder; whole archives wait here for the next try
+STAGING = ".prepare"  # in the dataset's folder: downloads go here; complete archives stay for the next try
 ARCHIVES = (".gz", ".tgz", ".zip", ".tar")
-CUT_SHORT = (
+CUT_SHORT = (  # what torchvision raises when a connection breaks or an archive is incomplete
     RuntimeError, ConnectionError, TimeoutError, http.client.HTTPException, EOFError, tarfile.TarError,
     zipfile.BadZipFile, zlib.error,
 )  # fmt: skip
 
 
-def prepare(name, root):
-    """(whether the dataset is ready, lines that say so and what is left to do by hand)."""
+def prepare(name: str, root: str | Path) -> tuple[bool, list[str]]:
+    """Download a dataset, or make it, as far as that is possible.
+
+    Returns:
+        Whether it is ready, and the lines to print: the state, then what to do by hand.
+
+    Raises:
+        InputError: no such dataset, a failed download, or a missing package.
+    """
     cfg = config(name, root)
     kind = DATASET_REGISTRY.get(cfg.DATASET.NAME)
     folder = Path(root).resolve() / kind.dataset_dir
@@ -31,31 +40,36 @@ def prepare(name, root):
         fetch(kind, folder)
     elif kind.prepare is not SplitDataset.prepare:
         try:
-            kind(cfg)  # makes what it can
+            kind(cfg)  # calls the dataset's own `prepare`
         except InputError:
-            if not kind.sources:  # else what it lacks is said below
+            if not kind.sources:  # with sources, what is missing is listed below
                 raise
     by_hand = [f"         by hand: {command(path, kind.sources[path], folder)}" for path in absent(kind, root)]
     ready, lines = check(name, root)
     return ready, [lines[0], *(by_hand or lines[1:])]
 
 
-def command(path, source, folder):
-    """How to get a file: the command where there is one, else where it is."""
+def command(path: str, source: str, folder: Path) -> str:
+    """How to get a file of a dataset: a command for files on Google Drive, else its place and source in words."""
     if source.startswith("https://drive.google.com/file/d/") and "(" not in source:
         return f"gdown {source.split('/')[-2]} -O {folder / path}"
     return f"{folder / path} from {source}"
 
 
-def fetch(kind, folder):
-    """Download to the side, then move what is not there yet into place; whole archives outlive a failure."""
+def fetch(kind: type[SplitDataset], folder: Path) -> None:
+    """Download a dataset with torchvision into STAGING, then move what is not there yet into its folder.
+
+    Raises:
+        InputError: the download failed. Complete archives are kept and are not downloaded again next time.
+    """
+    assert kind.torchvision is not None
     moves = {staged: folder / to for staged, to in kind.torchvision.moves.items() if not (folder / to).exists()}
     if not moves:
         return
     import torchvision
 
     staging = folder / STAGING
-    drop_unpacked(staging)  # what a killed process left: torchvision would take half a folder for the whole
+    drop_unpacked(staging)  # a killed process may leave half a folder, which torchvision would take for the whole
     staging.mkdir(parents=True, exist_ok=True)
     try:
         getattr(torchvision.datasets, kind.torchvision.name)(str(staging), download=True)
@@ -74,14 +88,14 @@ def fetch(kind, folder):
     shutil.rmtree(staging)
 
 
-def archives_of(staging):
-    """The archives that torchvision has fetched, by time of change."""
+def archives_of(staging: Path) -> list[Path]:
+    """The archives that torchvision has downloaded, oldest first."""
     found = [path for path in (*staging.glob("*"), *staging.glob("*/*")) if path.name.endswith(ARCHIVES)]
     return sorted(found, key=lambda path: path.stat().st_mtime_ns)
 
 
-def drop_unpacked(staging):
-    """Remove all but archives, and folders that are empty then."""
+def drop_unpacked(staging: Path) -> None:
+    """Remove everything but archives from STAGING; then STAGING and its parent, if they are empty."""
     kept = {path for archive in archives_of(staging) for path in (archive, *archive.parents)}
     for path in (*staging.glob("*/*"), *staging.glob("*")):
         if path not in kept:

@@ -1,0 +1,1 @@
+"""Classifiers on features, and the search of their hyper-parameters."""

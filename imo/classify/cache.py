@@ -1,10 +1,11 @@
-"""The cache model's arithmetic: affinities and class scores.
+"""The cache model of Tip-Adapter: affinities of queries to keys, and scores of classes.
 
-Source: Tip-Adapter (Zhang et al., ECCV 2022, https://arxiv.org/abs/2207.09519). Features are rows, L2-normalised here.
+Source: Zhang et al., ECCV 2022, https://arxiv.org/abs/2207.09519. Features are rows; they are L2-normalised here.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 
@@ -16,13 +17,13 @@ from imo.errors import InputError
 
 
 class CacheModel:
-    """Keys are features of the support set, values their one-hot labels.
+    """A cache with the features of the support set as keys, and their one-hot labels L (M, C) as values.
 
     Args:
         keys: (M, d) floating; normalised here.
-        labels: (M,) int64 class of each key. A class may have any number of keys, none too.
+        labels: (M,) int64 class of each key. A class may have any number of keys, or none.
         num_classes: C.
-        weights: (M,) factor on each key's label, for methods that trust keys unequally; None for one.
+        weights: (M,) factor on each key's value, of the keys' dtype; None for factors of 1.
 
     Raises:
         InputError: wrong shape, dtype or label range, NaN, no keys.
@@ -47,18 +48,21 @@ class CacheModel:
         return F.normalize(queries, dim=-1) @ self.keys.T
 
     def class_scores(self, affinity: torch.Tensor, beta: float, own_keys: torch.Tensor | None = None) -> torch.Tensor:
-        """`exp(-beta (1 - affinity)) L`. (N, M) -> (N, C).
+        """Scores `exp(-beta (1 - affinity)) L`, (N, C).
 
         Args:
-            own_keys: (N,) int64 position of the key that each query leaves out: its own, where queries are the support
-                set itself (leave-one-out).
+            affinity: (N, M), from `affinity`.
+            beta: sharpness; higher values give more weight to the most similar keys.
+            own_keys: (N,) int64 position of a key that each query leaves out. Where the queries are the support set
+                itself, these are the queries' own keys (leave-one-out).
         """
         return next(self.scores_by_beta(affinity, (beta,), own_keys))
 
     def scores_by_beta(
         self, affinity: torch.Tensor, betas: Sequence[float], own_keys: torch.Tensor | None = None
     ) -> Iterator[torch.Tensor]:
-        """`class_scores` at each beta, (N, C), the betas ascending; evenly spaced ones need two exponentials in all."""
+        """Yield `class_scores`, (N, C), at each of several ascending betas. Evenly spaced betas are fast: they need two
+        exponentials of the whole matrix in all."""
         if affinity.ndim != 2 or affinity.shape[1] != len(self.labels):
             raise InputError(f"affinity: expected shape (N, {len(self.labels)}), got {tuple(affinity.shape)}")
         distance = self._sums.arrange(1 - affinity)
@@ -68,8 +72,8 @@ class CacheModel:
         if own_keys is not None:
             values[torch.arange(len(values), device=values.device), self._sums.place(own_keys)] = 0
         yield self._sums(values)
-        step, ratio = 0.0, values  # exp(-(beta + step) d) = exp(-beta d) exp(-step d)
-        for lower, upper in zip(betas, betas[1:]):
+        step, ratio = 0.0, values  # from here on exp(-(beta + step) d) = exp(-beta d) exp(-step d)
+        for lower, upper in itertools.pairwise(betas):
             if not math.isclose(upper - lower, step, rel_tol=1e-9):
                 step = upper - lower
                 ratio = torch.exp(-step * distance)
@@ -77,41 +81,42 @@ class CacheModel:
             yield self._sums(values)
 
     def sum_by_class(self, values: torch.Tensor) -> torch.Tensor:
-        """`values L`, with L the one-hot labels, without the product. (N, M) -> (N, C)."""
+        """Sum of each row's values over the keys of each class, `values L`. (N, M) -> (N, C)."""
         if values.ndim != 2 or values.shape[1] != len(self.labels):
             raise InputError(f"values: expected shape (N, {len(self.labels)}), got {tuple(values.shape)}")
         return self._sums(self._sums.arrange(values))
 
 
 class _ClassSums:
-    """Sums of columns by class.
+    """Sums the columns of each class of a matrix, faster than a product with one-hot labels.
 
-    Columns are arranged in rounds, the first key of each class, then the second, and so on, so that a sum adds whole
-    rounds; classes with more keys come first in each.
+    Columns are first arranged in rounds: the first key of every class, then the second of every class, and so on. The
+    sum is then the sum of the rounds. Within a round classes with more keys come first, so that a class that runs out
+    of keys is missing at the end of the later rounds.
     """
 
     def __init__(self, labels: torch.Tensor, num_classes: int) -> None:
         counts = torch.bincount(labels, minlength=num_classes)
         self.classes = torch.argsort(counts, descending=True, stable=True)
         by_class = torch.argsort(labels, stable=True)
-        nth = torch.empty_like(labels)  # of its class
+        nth = torch.empty_like(labels)  # the number of each key within its class, from 0
         nth[by_class] = torch.arange(len(labels), device=labels.device) - (counts.cumsum(0) - counts)[labels[by_class]]
         rank = torch.argsort(self.classes)
         self.order = torch.argsort(nth * num_classes + rank[labels])
-        self.sizes: list[int] = torch.bincount(nth).tolist()  # classes that have an n-th key
+        self.sizes: list[int] = torch.bincount(nth).tolist()  # number of classes in each round
         self.num_classes = num_classes
 
     def arrange(self, values: torch.Tensor) -> torch.Tensor:
-        """Columns in rounds; a copy. (N, M) -> (N, M)."""
+        """A copy with the columns arranged in rounds. (N, M) -> (N, M)."""
         return values[:, self.order]
 
     def place(self, keys: torch.Tensor) -> torch.Tensor:
-        """Positions of keys among the arranged columns."""
+        """Positions (n,) of keys (n,) among the arranged columns."""
         return torch.argsort(self.order)[keys]
 
     def __call__(self, values: torch.Tensor) -> torch.Tensor:
-        """Sums of arranged columns. (N, M) -> (N, C)."""
-        if len(set(self.sizes)) == 1 and self.sizes[0] == self.num_classes:  # one kernel where classes are even
+        """Sums by class of arranged columns. (N, M) -> (N, C)."""
+        if len(set(self.sizes)) == 1 and self.sizes[0] == self.num_classes:  # all rounds are full: one operation
             return values.view(len(values), len(self.sizes), self.num_classes).sum(1)
         sums = values.new_zeros(len(values), self.num_classes)
         for size, part in zip(self.sizes, values.split(self.sizes, 1)):

@@ -1,9 +1,11 @@
 """Gaussian discriminant analysis with one covariance for all classes, and its exact leave-one-out.
 
-Wang et al., "A Hard-to-Beat Baseline for Training-free CLIP-based Adaptation", ICLR 2024,
-https://arxiv.org/abs/2402.04087. With n samples x, class means mu and scatter `S = sum (x - mu_y)(x - mu_y)^T`, that is
-(n - 1) Sigma, the inverse covariance is estimated after Kubokawa and Srivastava (2008): `P = d (S + tr(Sigma) I)^-1`.
-Equal priors. Logits of f: `f P mu_c - mu_c P mu_c / 2`, up to what all classes share.
+Source: Wang et al., "A Hard-to-Beat Baseline for Training-free CLIP-based Adaptation", ICLR 2024,
+https://arxiv.org/abs/2402.04087.
+
+For n samples x of size d, with class means mu_c, the scatter is `S = sum (x - mu_y)(x - mu_y)^T = (n - 1) Sigma`. The
+inverse covariance is estimated as `P = d (S + tr(Sigma) I)^-1` (Kubokawa and Srivastava, 2008). With equal class
+priors the logits of a feature f are `f P mu_c - mu_c P mu_c / 2`, up to a term that all classes share.
 """
 
 from __future__ import annotations
@@ -16,10 +18,10 @@ from imo.errors import InputError
 
 
 class SharedGaussian:
-    """The classifier of a support set.
+    """The classifier that a support set gives.
 
     Args:
-        views: (M, p, d) floating; p views of each image, each a sample; normalised here.
+        views: (M, p, d) floating, features of p views of each image, each of which is a sample; normalised here.
         labels: (M,) int64.
         num_classes: C.
 
@@ -46,7 +48,7 @@ class SharedGaussian:
         centred = (samples - self._means[labels][:, None]).flatten(0, 1)
         values, self._basis = torch.linalg.eigh(centred.T @ centred)
         self._values = values.clamp(min=0)
-        # From here on in the basis of S, where S + t I is diagonal.
+        # From here on all vectors are in the eigenbasis of S, in which S + t I is diagonal for every t.
         self._means, self._samples = self._means @ self._basis, samples @ self._basis
         scaled = self._size * self._means * self._inverse(self._values.sum() / max(len(centred) - 1, 1))
         self.weights = (scaled @ self._basis.T).to(self._dtype)
@@ -54,20 +56,25 @@ class SharedGaussian:
         self.bias = torch.where(self._counts > 0, -quadratic / 2, -torch.inf).to(self._dtype)
 
     def logits(self, queries: torch.Tensor) -> torch.Tensor:
-        """(N, d) -> (N, C)."""
+        """Logits (N, C) of queries (N, d), which are normalised here."""
         found: torch.Tensor = F.normalize(queries, dim=-1) @ self.weights.T + self.bias
         return found
 
     def leave_one_out(self, queries: torch.Tensor, chunk: int = 64) -> torch.Tensor:
-        """(M, d) -> (M, C): query i under the classifier of all images but the i-th, -inf for a class left without one.
+        """Logits (M, C) of query i under the classifier that all images but the i-th give; -inf for a class that has no
+        other image.
 
-        Without image i the scatter is `S - R R^T` with p + 1 columns in R (its views around their mean m, and
-        `sqrt(n_c p / (n_c - p)) (mu_c - m)`), and tr(Sigma) another number: in the basis of S a diagonal matrix less a
-        few dimensions, which Woodbury's identity inverts.
+        Without image i the scatter is `S - R R^T`, where R has p + 1 columns: the image's views less their mean m, and
+        `sqrt(n_c p / (n_c - p)) (mu_c - m)` for the image's class c with n_c samples. In the eigenbasis of S the matrix
+        to invert is diagonal less these p + 1 dimensions, which Woodbury's identity inverts without a new
+        decomposition.
 
         Args:
-            queries: one for each image of the support set.
+            queries: (M, d), one for each image of the support set; normalised here.
             chunk: rows in memory at a time; no effect on the result.
+
+        Raises:
+            InputError: wrong shape, NaN, or another number of queries than images.
         """
         check_matrix("queries", queries, self._size)
         if len(queries) != len(self._labels):
@@ -77,6 +84,7 @@ class SharedGaussian:
         return torch.cat([self._left_out(queries[part], part) for part in rows]).to(self._dtype)
 
     def _left_out(self, queries: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        """Logits (B, C) of queries (B, d), in the eigenbasis, without the images at `rows` (B,)."""
         labels, views, passes = self._labels[rows], self._samples[rows], self._passes
         own, centre = self._counts[labels], views.mean(1)  # (B,), (B, d)
         remaining = own - passes
@@ -106,6 +114,6 @@ class SharedGaussian:
         return scaled_up
 
     def _inverse(self, ridge: torch.Tensor) -> torch.Tensor:
-        """Diagonal of `(S + ridge I)^-1` in the basis of S; 0 where nothing varies."""
+        """Diagonal of `(S + ridge I)^-1` in the eigenbasis; 0 in a direction without any variance."""
         diagonal = self._values + ridge
         return torch.where(diagonal > 1e-12, 1 / diagonal, 0.0)

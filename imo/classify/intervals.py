@@ -1,9 +1,10 @@
-"""For which alphas a sample is classified correctly: one interval a sample, for every gamma at once.
+"""Finds the interval of alphas for which a sample is classified correctly, for all gammas at once.
 
-For fixed beta and gamma the logits `Z + gamma P + alpha S` are linear in alpha. A sample is right where its own class y
-beats each other class c, `alpha (S_y - S_c) > (Z + gamma P)_c - (Z + gamma P)_y`: a half-line per c, so one interval of
-alphas. Its ends are, over gamma, the upper envelope of one line a class where S_y > S_c, and the lower envelope of one
-where S_y < S_c.
+For fixed beta and gamma the logits `Z + gamma P + alpha S` are linear in alpha. A sample of class y is right if, for
+each other class c, `alpha (S_y - S_c) > (Z + gamma P)_c - (Z + gamma P)_y`. Each c allows a half-line of alphas, so
+that all together allow one interval. As gamma varies, each class with S_y > S_c gives a line of lower bounds, whose
+maximum (upper envelope) is the interval's low end, and each class with S_y < S_c a line of upper bounds, whose minimum
+is the high end.
 """
 
 from __future__ import annotations
@@ -12,13 +13,19 @@ from dataclasses import dataclass
 
 import torch
 
-_BLOCK = 1024  # doubtful settings whose logits are in memory at a time
-_ROUNDING = 16  # rounding of an end, in units of eps times the magnitudes that it was computed from
+_BLOCK = 1024  # number of doubtful settings whose logits are in memory at a time
+_ROUNDING = 16  # bound on an end's rounding error, in units of eps times the magnitudes that it was computed from
 
 
 @dataclass(frozen=True)
 class Logits:
-    """The parts, each (n, C), of the logits `zero_shot + gamma prior + alpha scores` of n samples with targets (n,)."""
+    """The terms of the logits `zero_shot + gamma prior + alpha scores` of n samples.
+
+    Attributes:
+        zero_shot, scores: (n, C).
+        prior: (n, C); None for zero.
+        targets: (n,) int64 classes.
+    """
 
     zero_shot: torch.Tensor
     scores: torch.Tensor
@@ -26,7 +33,12 @@ class Logits:
     targets: torch.Tensor
 
     def right(self, rows: torch.Tensor, alphas: torch.Tensor, gammas: torch.Tensor) -> torch.Tensor:
-        """Whether samples `rows` are right at these settings, all (k,), by the logits themselves."""
+        """Compute logits for k pairs of a sample and a setting; returns (k,) bool, whether the sample is right.
+
+        Args:
+            rows: (k,) int64 numbers of samples.
+            alphas, gammas: (k,) settings.
+        """
         logits = self.zero_shot[rows] + alphas[:, None] * self.scores[rows]
         if self.prior is not None:
             logits += gammas[:, None] * self.prior[rows]
@@ -35,13 +47,13 @@ class Logits:
 
 @dataclass(frozen=True)
 class Intervals:
-    """Where samples are right: `low < alpha < high`, all (G, n).
+    """For G gammas and n samples, the alphas for which a sample is right: `low < alpha < high`. All are (G, n).
 
     Attributes:
-        low, high: ends, infinite where there is none.
-        low_error, high_error: how far rounding may have moved them.
-        never: no alpha is right.
-        unsure: within rounding of a tie whatever alpha is.
+        low, high: ends; infinite where the interval is unbounded.
+        low_error, high_error: bounds on the ends' rounding errors.
+        never: whether no alpha makes the sample right.
+        unsure: whether the sample is too near to a tie to tell, whatever alpha is.
     """
 
     low: torch.Tensor
@@ -53,12 +65,12 @@ class Intervals:
 
 
 def alpha_intervals(logits: Logits, gammas: tuple[float, ...]) -> Intervals:
-    """Intervals of n samples for G gammas; without a prior, G is 1 and its value has no effect."""
+    """Intervals of n samples for G gammas. Without a prior, G must be 1 and the gamma has no effect."""
     scores, own = logits.scores, logits.targets[:, None]
-    gain = scores.gather(1, own) - scores  # (n, C): what one unit of alpha gives the target over class c
-    lead = logits.zero_shot - logits.zero_shot.gather(1, own)  # (n, C): lead of class c to be made up
+    gain = scores.gather(1, own) - scores  # (n, C): by how much one unit of alpha raises the target over class c
+    lead = logits.zero_shot - logits.zero_shot.gather(1, own)  # (n, C): by how much class c is ahead of the target
     lead.scatter_(1, own, -torch.inf)  # the target does not compete with itself
-    slope = logits.prior - logits.prior.gather(1, own) if logits.prior is not None else None  # of the lead, in gamma
+    slope = logits.prior - logits.prior.gather(1, own) if logits.prior is not None else None  # lead per gamma
     least = 1e8 * torch.finfo(gain.dtype).tiny  # a smaller gain changes no logit, and its inverse could overflow
     rising, falling = gain > least, gain < -least
     level = ~(rising | falling)
@@ -72,18 +84,26 @@ def alpha_intervals(logits: Logits, gammas: tuple[float, ...]) -> Intervals:
 
     low, low_error = envelope(rising, inverse)
     high, high_error = envelope(falling, -inverse)
-    margin, margin_error = envelope(level, None)  # the lead of classes that alpha cannot overtake
+    margin, margin_error = envelope(level, None)  # largest lead of a class that alpha does not change
     return Intervals(low, -high, low_error, high_error, margin > margin_error, margin.abs() <= margin_error)
 
 
 def _upper_envelope(
     classes: torch.Tensor, offsets: torch.Tensor, slopes: torch.Tensor | None, gammas: tuple[float, ...]
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Maximum over the given classes (n, C) of the lines `offset + gamma slope`, and its rounding error, (G, n).
+    """Maximum of the lines `offset + gamma slope` of some classes at each gamma, and a bound on its rounding error.
 
-    The error is in proportion to the terms of the line on top. Which line that is need not be known: the envelope is
-    convex, so its differences to the gammas on either side enclose the slope. One more gamma at each end gives every
-    gamma two neighbours.
+    The rounding error is proportional to the two terms of the highest line. That line's slope is not looked up, but
+    bounded: the maximum of lines is convex, so that its slope lies between the differences to the neighbouring gammas.
+    For this, the first and last gamma get one more neighbour.
+
+    Args:
+        classes: (n, C) bool, the classes whose lines count.
+        offsets, slopes: (n, C); no slopes for lines that are constant in gamma.
+        gammas: G ascending values.
+
+    Returns:
+        (G, n) maxima, -inf where no class counts, and (G, n) bounds.
     """
     if not bool(classes.any()):
         nothing = offsets.new_full((len(gammas), len(offsets)), -torch.inf)
@@ -107,10 +127,11 @@ def _upper_envelope(
 
 
 class AlphaCounter:
-    """Counts right samples at every alpha of a grid.
+    """Counts the samples that are right at each alpha and gamma of a grid.
 
     Args:
         alphas: (A,) ascending.
+        gammas: G values, those of the intervals.
     """
 
     def __init__(self, alphas: torch.Tensor, gammas: tuple[float, ...]) -> None:
@@ -120,10 +141,10 @@ class AlphaCounter:
         self._before, self._after = torch.cat([nan, alphas]), torch.cat([alphas, nan])
 
     def __call__(self, logits: Logits, intervals: Intervals) -> torch.Tensor:
-        """(G, A) int64 numbers of right samples.
+        """Number of right samples (G, A), int64.
 
-        Alphas within rounding of an interval's end are decided by the logits, so that exact ties (argmax takes the
-        first of equals) are what they are in a search setting by setting.
+        Where an alpha is so near to an interval's end that rounding decides, the logits themselves are computed. So a
+        tie counts as in a search that tries setting by setting (argmax takes the first of equal logits).
         """
         low, high, steps = intervals.low, intervals.high, len(self.alphas)
         first = torch.searchsorted(self.alphas, low + intervals.low_error, right=True)
@@ -142,7 +163,12 @@ class AlphaCounter:
         return counts
 
     def _decide(self, logits: Logits, intervals: Intervals, pairs: torch.Tensor, counts: torch.Tensor) -> None:
-        """Add to counts the doubtful alphas of (gamma, sample) pairs, (k, 2), that are right."""
+        """Compute the logits of all doubtful alphas of k pairs (gamma, sample), and add those that are right to
+        `counts` (G, A).
+
+        Args:
+            pairs: (k, 2) int64, numbers of gammas and of samples.
+        """
         g, row = pairs.T
         near = intervals.unsure[g, row][:, None]
         for end, error in ((intervals.low, intervals.low_error), (intervals.high, intervals.high_error)):

@@ -1,12 +1,14 @@
-"""IsoCLIP: image features without the directions of the projectors that serve image-text alignment alone.
+"""IsoCLIP: image features without the directions that serve the alignment of images with texts only.
 
-"IsoCLIP: Decomposing CLIP Projectors for Efficient Intra-modal Alignment", CVPR 2026,
-https://arxiv.org/abs/2603.19862. CLIP's last visual step is a linear projector; features being rows, `f = h W` with h
-(v) and f (e). With the text projector T (t x e), take the left singular vectors U of Psi = W T^T (v x t), drop the
-first `top` and the last `bottom` of them, and project by `U_k U_k^T W` in place of W.
+Source: "IsoCLIP: Decomposing CLIP Projectors for Efficient Intra-modal Alignment", CVPR 2026,
+https://arxiv.org/abs/2603.19862.
 
-The columns of U with a singular value above 0 lie in the column space of W, so that `h U_k = f W^+ U_k`: the corrected
-features are a linear map of the stored ones, and no image is encoded again.
+The last step of CLIP's image encoder is a linear projector W (v, e): features are `f = h W`, where f and h are rows.
+With the text encoder's projector T (t, e), let U be the left singular vectors of `W T^T` (v, t). IsoCLIP drops the
+first `top` and the last `bottom` columns of U, and projects by `U_k U_k^T W` with the others, U_k, in place of W.
+
+Columns of U with a singular value above 0 lie in the column space of W, so that `h U_k = f W^+ U_k`: corrected features
+are a linear map of CLIP's own, and no image has to be encoded again.
 """
 
 from __future__ import annotations
@@ -18,15 +20,15 @@ from imo.errors import InputError
 
 
 class IsoClip:
-    """The singular directions that two projectors share.
+    """The correction of one CLIP's image features.
 
     Args:
-        visual_projector: (v, e) floating.
-        text_projector: (t, e) floating.
+        visual_projector: W, (v, e) floating.
+        text_projector: T, (t, e) floating.
 
     Attributes:
-        rank: number of singular values above 0, at most min(v, t, e). "The last" directions are the last of these; the
-            rest of the space of h, of which text knows nothing, is left out of every corrected feature.
+        rank: number of singular values of `W T^T` above 0, at most min(v, t, e). `bottom` counts from the last of
+            these. The directions of the other singular values are never part of a corrected feature.
 
     Raises:
         InputError: wrong shapes, NaN.
@@ -43,14 +45,14 @@ class IsoClip:
         self._inverse = torch.linalg.pinv(self._visual)
 
     def map(self, top: int, bottom: int) -> torch.Tensor:
-        """(e, e) float32 M: `features @ M` are the corrected features of un-normalised ones.
+        """Matrix M (e, e) float32 with which `features @ M` are the corrected features; `features` un-normalised.
 
         Args:
-            top: number of first singular directions to drop.
-            bottom: number of last ones to drop.
+            top: number of singular directions to drop, from the first.
+            bottom: number of singular directions to drop, from the last.
 
         Raises:
-            InputError: negative numbers, or nothing is left.
+            InputError: a number is negative, or no direction is left.
         """
         if top < 0 or bottom < 0 or top + bottom >= self.rank:
             raise InputError(

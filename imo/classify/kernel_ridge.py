@@ -1,8 +1,8 @@
-"""Kernel ridge regression for many regularisations at once, and its exact leave-one-out.
+"""Kernel ridge regression with many strengths of the ridge, and its exact leave-one-out.
 
-With the kernel matrix `K = V diag(e) V^T`, the coefficients `A = (K + l I)^-1 R` and so all predictions are products of
-matrices for any l. Leaving image i out of the fit changes them by a multiple of the i-th column of
-`G = (K + l I)^-1`: its coefficients are `A - G_i A_i / G_ii`, zero for image i itself.
+The kernel matrix is decomposed once, `K = V diag(e) V^T`. After that the coefficients `A = (K + l I)^-1 R` for targets
+R cost only products of matrices, for any ridge l. A fit without image i has the coefficients `A - G_i A_i / G_ii`,
+where G_i is the i-th column of `G = (K + l I)^-1`; the coefficient of image i itself is zero.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from imo.errors import InputError
 
 
 class KernelRidge:
-    """One kernel matrix and one set of targets.
+    """Regression of one set of targets on one kernel matrix.
 
     Args:
-        kernel: (M, M) floating, symmetric and positive semi-definite.
-        targets: (M, C) floating.
+        kernel: K, (M, M) floating, symmetric and positive semi-definite.
+        targets: R, (M, C) of the same dtype.
 
     Raises:
         InputError: wrong shapes, dtypes, NaN.
@@ -34,17 +34,17 @@ class KernelRidge:
         self._targets = self._basis.T @ targets
 
     def coefficients(self, ridge: float) -> torch.Tensor:
-        """`(K + ridge I)^-1 R`, (M, C)."""
+        """Coefficients `(K + ridge I)^-1 R`, (M, C)."""
         found: torch.Tensor = self._basis @ (self._targets / (self._values + ridge)[:, None])
         return found
 
     def predict(self, cross: torch.Tensor, ridge: float, own_keys: torch.Tensor | None = None) -> torch.Tensor:
-        """(N, C) predictions.
+        """Predictions (N, C) for N queries.
 
         Args:
-            cross: (N, M) kernel of each query with each key.
+            cross: (N, M) kernel of each query with each image of the fit.
             ridge: above 0.
-            own_keys: (N,) int64, a key that is left out of the fit for each query.
+            own_keys: (N,) int64 position of the image that is left out of the fit for each query; None for none.
         """
         projected = cross @ self._basis
         inverse = 1 / (self._values + ridge)

@@ -1,6 +1,6 @@
-"""Tip-X's affinity by text: KL divergences between class distributions.
+"""Tip-X's second affinity: KL divergences between the images' zero-shot class distributions.
 
-Source: Tip-X (Udandarao et al., SuS-X, ICCV 2023, https://arxiv.org/abs/2211.16198).
+Source: Udandarao et al., SuS-X, ICCV 2023, https://arxiv.org/abs/2211.16198.
 """
 
 from __future__ import annotations
@@ -17,7 +17,15 @@ KL_TEMPERATURE = 0.5  # class probabilities are softmax(f W^T / 0.5)
 
 
 def class_probabilities(features: torch.Tensor, classifier: torch.Tensor) -> torch.Tensor:
-    """Tip-X's signature of an image: softmax of its text similarities at temperature 0.5. (N, d), (C, d) -> (N, C)."""
+    """Zero-shot class probabilities (N, C): softmax of cosine similarities to the class texts at temperature 0.5.
+
+    Args:
+        features: (N, d) floating; normalised here.
+        classifier: (C, d) class texts, of the same dtype; normalised here.
+
+    Raises:
+        InputError: wrong shapes or dtypes, NaN.
+    """
     check_matrix("classifier", classifier)
     check_matrix("features", features, classifier.shape[1], classifier.dtype)
     weights = F.normalize(classifier, dim=-1)
@@ -25,15 +33,23 @@ def class_probabilities(features: torch.Tensor, classifier: torch.Tensor) -> tor
 
 
 def _relative_log(probs: torch.Tensor) -> torch.Tensor:
-    """Logarithms relative to 1/C: in a KL divergence the terms of the difference are then as small as the result, and
-    float32 loses nothing to cancellation."""
+    """`log(C p)` of probabilities p of C classes. In a KL divergence the factor C cancels; with it both terms of the
+    difference are as small as the result, so that float32 loses no digits in subtracting them."""
     return (probs.clamp(min=torch.finfo(probs.dtype).tiny) * probs.shape[1]).log()
 
 
 def kl_divergence(query_probs: torch.Tensor, key_probs: torch.Tensor) -> torch.Tensor:
-    """`KL(query_i || key_j)` in nats for all pairs as one matrix product. (N, C), (M, C) -> (N, M).
+    """`KL(query_i || key_j)` (N, M), in nats, of all pairs.
 
-    The published loop handles N // 100 whole batches, so that up to 99 last rows keep zeros; here every row counts.
+    The published code goes through N // 100 batches of 100 queries, which leaves zeros for up to 99 last queries. Here
+    all queries are computed.
+
+    Args:
+        query_probs: (N, C) class probabilities.
+        key_probs: (M, C) class probabilities, of the same dtype.
+
+    Raises:
+        InputError: wrong shapes or dtypes, NaN.
     """
     check_matrix("query_probs", query_probs)
     check_matrix("key_probs", key_probs, query_probs.shape[1], query_probs.dtype)
@@ -41,17 +57,21 @@ def kl_divergence(query_probs: torch.Tensor, key_probs: torch.Tensor) -> torch.T
 
 
 def _negative_entropy(probs: torch.Tensor) -> torch.Tensor:
-    """Relative to the uniform distribution's, as the logarithms are. (N, C) -> (N, 1)."""
+    """Negative entropy (N, 1) of probabilities (N, C), plus log C: it goes with `_relative_log`."""
     return (probs * _relative_log(probs)).sum(1, keepdim=True)
 
 
 @dataclass(frozen=True)
 class Phi:
-    """Tip-X's phi: KL divergences rescaled from their own range to that of the affinity, then negated.
+    """Tip-X's phi, which rescales KL divergences from their own range to that of the affinity, and negates them.
 
-    The published code takes both ranges over the whole test matrix, so that one test image's prediction depends on the
-    others (`fit` on the data to be scored: "paper"). A `Phi` fitted on validation data keeps the ranges, and a query is
-    scored alone ("inductive").
+    The published code takes both ranges from the test images, so that the prediction for one depends on the others; for
+    this (option PHI "paper"), call `fit` on the queries that are to be classified. With ranges from validation images
+    ("inductive"), each query is classified by itself.
+
+    Attributes:
+        kl_low, kl_high: range of the KL divergences, in nats.
+        low, high: range of the affinity.
     """
 
     kl_low: float
@@ -69,15 +89,18 @@ class Phi:
         own_keys: torch.Tensor | None = None,
         chunk: int = 256,
     ) -> Phi:
-        """Ranges of KL and affinity between all queries and keys, `chunk` queries in memory at a time.
+        """Take the ranges of KL divergence and affinity over all pairs of a query and a key.
 
         Args:
             cache: the cache model, whose keys give the affinity.
             queries: (N, d) features.
             query_probs: (N, C) class probabilities of the queries.
             key_probs: (M, C) class probabilities of the keys.
-            own_keys: (N,) int64 position of the key that each query leaves out.
-            chunk: no effect on the result.
+            own_keys: (N,) int64 position of a key that does not count for each query; None for none.
+            chunk: queries in memory at a time; no effect on the result.
+
+        Raises:
+            InputError: wrong shapes or dtypes, NaN.
         """
         check_matrix("key_probs", key_probs, query_probs.shape[1], query_probs.dtype)
         log_keys = _relative_log(key_probs).T
@@ -88,7 +111,7 @@ class Phi:
             pairs = kl, cache.affinity(queries[rows])
             if own_keys is not None:
                 here = torch.arange(len(kl), device=queries.device)
-                for values in pairs:  # a neighbour's value, which widens no range
+                for values in pairs:  # a query's own key gets the value of the key before it, which is in the range
                     values[here, own_keys[rows]] = values[here, own_keys[rows] - 1]
             ranges.append([float(v) for values in pairs for v in values.aminmax()])
         kl_low, kl_high, low, high = zip(*ranges)
@@ -96,12 +119,12 @@ class Phi:
 
     @property
     def slope(self) -> float:
-        """Affinity per nat. 0 where all divergences are alike, up to rounding: there is nothing to rescale."""
+        """Factor of the rescaling: affinity per nat. 0 if all divergences are equal up to rounding."""
         width = self.kl_high - self.kl_low
         return (self.high - self.low) / width if width > torch.finfo(torch.float32).eps else 0.0
 
     def __call__(self, kl: torch.Tensor) -> torch.Tensor:
-        """Same shape as `kl`."""
+        """Rescale and negate KL divergences, of any shape."""
         return -((kl - self.kl_low) * self.slope + self.low)
 
 
@@ -112,24 +135,24 @@ def kl_scores(
     phi: Phi,
     own_keys: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """`phi(-KL) L`, the class scores that Tip-X adds with weight gamma.
+    """`phi(-KL) L` (N, C), the class scores that Tip-X adds with weight gamma.
 
-    phi is affine and KL(p || q) is affine in log q, so that the keys of a class enter by their count and mean alone: a
-    product with C columns in place of M.
+    phi is affine, and KL(p || q) is affine in log q. So the sum over the keys of a class follows from their number and
+    the mean of their log q: one product with C columns in place of M.
 
     Args:
-        cache: the cache model.
+        cache: the cache model, for the labels of the keys.
         query_probs: (N, C) class probabilities of the queries.
-        key_probs: (M, C) class probabilities of the keys.
-        phi: the ranges.
-        own_keys: (N,) int64 position of the key that each query leaves out.
+        key_probs: (M, C) class probabilities of the keys, of the same dtype.
+        phi: the rescaling.
+        own_keys: (N,) int64 position of a key that each query leaves out; None for none.
 
-    Returns:
-        (N, C).
+    Raises:
+        InputError: wrong shapes or dtypes, NaN.
     """
     check_matrix("key_probs", key_probs, query_probs.shape[1], query_probs.dtype)
     counts = torch.bincount(cache.labels, minlength=cache.num_classes).to(query_probs.dtype)
-    means = cache.sum_by_class(_relative_log(key_probs).T) / counts.clamp(min=1)  # (C, C), a column a class of keys
+    means = cache.sum_by_class(_relative_log(key_probs).T) / counts.clamp(min=1)  # (C, C), columns: classes of keys
     kl = _negative_entropy(query_probs) - query_probs @ means
     scores = phi(kl) * counts
     if own_keys is not None:

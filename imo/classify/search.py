@@ -1,7 +1,8 @@
-"""Exact search of (alpha, beta, gamma): the whole grid for little more than one pass per (beta, gamma).
+"""Exact search of the best alpha, beta and gamma, without computing the logits of every setting.
 
-Every sample is right in one interval of alphas (see `imo.classify.intervals`); counting intervals on the alpha grid
-gives the accuracy at every alpha at once, and sweeping over their ends the best alpha of all.
+For fixed beta and gamma a sample is classified correctly in one interval of alphas (see `imo.classify.intervals`). How
+many intervals cover an alpha is the number of right samples there: counted at each alpha of a grid, or at the ends of
+all intervals to find the best alpha of all.
 """
 
 from __future__ import annotations
@@ -21,7 +22,11 @@ from imo.errors import InputError
 
 @dataclass(frozen=True)
 class Grid:
-    """Values to search, each ascending. gammas are used by Tip-X alone."""
+    """Values to try of each hyper-parameter, ascending. Only Tip-X has a gamma.
+
+    Raises:
+        InputError: values that are not finite and ascending, or none.
+    """
 
     alphas: Sequence[float]
     betas: Sequence[float]
@@ -43,14 +48,14 @@ PAPER_GRID = Grid(
 
 @dataclass(frozen=True)
 class SearchResult:
-    """The best setting.
+    """What a search found.
 
     Attributes:
-        alpha, beta, gamma: the setting; gamma is None where no KL scores were given.
-        accuracy: percent of the samples that are right there.
-        grid: what was searched; its gammas are (0,) where no KL scores were given.
-        correct: (alphas, betas, gammas) int64, number of right samples at every grid point.
-        samples: N.
+        alpha, beta, gamma: the best setting; gamma is None for a search without KL scores.
+        accuracy: percent of the samples that are right with it.
+        grid: what was searched; its gammas are (0,) for a search without KL scores.
+        correct: (A, B, G) int64 number of right samples at each alpha, beta and gamma of the grid.
+        samples: number of samples, N.
     """
 
     alpha: float
@@ -74,22 +79,23 @@ def search(
     chunk: int = 128,
     progress: Callable[[Sequence[int]], Iterable[int]] = iter,
 ) -> SearchResult:
-    """Find the setting under which most samples are classified correctly.
+    """Find the setting for which most samples are classified correctly by the logits
+    `zero_shot + alpha * cache.class_scores(affinity, beta) + gamma * kl_scores`.
 
-    Of equally good settings on the grid the first in (alpha, beta, gamma) order wins, as in the published loop.
+    Of equally good settings on the grid the first in (alpha, beta, gamma) order wins, as in the published code.
 
     Args:
-        zero_shot: (N, C) logits that every setting shares.
-        cache: the cache model; its affinity is computed once, `chunk` rows at a time.
-        queries: (N, d) features.
+        zero_shot: (N, C).
+        cache: the cache model.
+        queries: (N, d) features, for the cache model's affinity.
         targets: (N,) int64 classes.
-        grid: what to search.
-        kl_scores: (N, C) Tip-X's `phi(-KL) L`; without it gamma is not searched.
-        own_keys: (N,) int64 position of the key that each query leaves out: its own, where the queries are the support
-            set (leave-one-out).
-        continuous: take the best of all alphas between the grid's first and last, in the middle of the widest interval
-            of best ones; beta and gamma stay on the grid. Needs 8 bytes per sample, beta and gamma (float32).
-        chunk: rows in memory at a time; no effect on the result.
+        grid: the values to try.
+        kl_scores: (N, C) Tip-X's `phi(-KL) L`; None for a search without gamma.
+        own_keys: (N,) int64 position of a key that each query leaves out. Where the queries are the support set, these
+            are the queries' own keys (leave-one-out).
+        continuous: whether to search all alphas from the grid's first to its last. Of the intervals of best alphas the
+            middle of the widest is taken. Needs 8 bytes of memory per sample, beta and gamma (float32).
+        chunk: queries in memory at a time; no effect on the result.
         progress: wraps the sequence of chunks, for instance `tqdm`.
 
     Raises:
@@ -127,7 +133,7 @@ def search(
                 sweep.add(b, start, intervals)
     surface = correct.permute(2, 0, 1).cpu().numpy()
     if sweep is None:
-        a, b, g = (int(i) for i in np.unravel_index(int(np.argmax(surface)), surface.shape))  # the first maximum
+        a, b, g = (int(i) for i in np.unravel_index(int(np.argmax(surface)), surface.shape))  # the first of equals
         alpha, most = float(grid.alphas[a]), int(surface[a, b, g])
     else:
         alpha, b, g, most = sweep.best()
@@ -143,9 +149,9 @@ def search(
 
 
 class _Sweep:
-    """Intervals of all samples, over whose ends a line sweeps to find where most of them lie on top of each other.
+    """Keeps the alpha intervals of all samples, and finds the alphas that most of them cover.
 
-    A sample within rounding of a tie whatever alpha is counts as wrong.
+    A sample that is too near to a tie to tell whatever alpha is (`Intervals.unsure`) counts as wrong.
     """
 
     def __init__(self, grid: Grid, samples: int, dtype: type[np.floating[Any]]) -> None:
@@ -153,14 +159,23 @@ class _Sweep:
         self.ends = np.zeros((2, len(grid.betas), len(grid.gammas), samples), dtype=dtype)
 
     def add(self, b: int, start: int, intervals: Intervals) -> None:
-        """Keep the intervals of samples from `start` on at one beta, cut to the range of alphas."""
+        """Keep the intervals of consecutive samples at one beta, cut to the range of alphas.
+
+        Args:
+            b: number of the beta.
+            start: number of the first of the samples.
+            intervals: theirs.
+        """
         nowhere = intervals.never | intervals.unsure
         for ends, values in zip(self.ends, (intervals.low.masked_fill(nowhere, torch.inf), intervals.high)):
             cut = values.clamp(self.first, self.last).cpu().numpy()
             ends[b, :, start : start + cut.shape[1]] = cut
 
     def best(self) -> tuple[float, int, int, int]:
-        """alpha, position of beta and of gamma, and number of right samples; of equals the widest interval."""
+        """The best alpha, the numbers of its beta and gamma, and the number of right samples.
+
+        Of equally good settings the one in the widest interval of alphas is taken.
+        """
         found = []
         for b, g in np.ndindex(self.ends.shape[1:3]):
             low, high = self.ends[:, b, g].astype(np.float64)
@@ -169,7 +184,7 @@ class _Sweep:
             change = np.zeros(len(at), dtype=np.int64)
             np.add.at(change, where[2 : 2 + len(low)], 1)
             np.add.at(change, where[2 + len(low) :], -1)
-            kept = change != 0  # elsewhere one interval goes on in another
+            kept = change != 0  # elsewhere as many intervals begin as end
             kept[[0, -1]] = True
             at, depth = at[kept], change[kept].cumsum()[:-1]
             widths = np.where(depth == depth.max(initial=0), np.diff(at), 0.0)

@@ -1,4 +1,4 @@
-"""Makes `import dassl` work: the real one where it is installed, the small stand-in `imo/compat/dassl` elsewhere."""
+"""Makes `import dassl` work: with the real Dassl where it is installed, else with the stand-in imo/compat/dassl."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ _FOLDER = str(Path(__file__).parent)  # holds the package dassl
 
 
 def ensure_dassl() -> str:
-    """Returns "dassl" or "imo.compat", whichever answers to `import dassl` from now on."""
+    """Make `import dassl` work from now on.
+
+    Returns:
+        Which package it imports: "dassl" for the real one, "imo.compat" for the stand-in.
+    """
     spec = importlib.util.find_spec("dassl")
     if spec is None:
         sys.path.append(_FOLDER)  # last, so that it never shadows a real one

@@ -1,4 +1,4 @@
-"""Finds a package's plug-in modules, every module whose name does not start with an underscore, and registers them."""
+"""Imports all modules of a package that holds one trainer or dataset a file, and registers what they define."""
 
 from __future__ import annotations
 
@@ -9,24 +9,27 @@ from collections.abc import Iterable, Iterator
 from types import ModuleType
 from typing import Any
 
-PREFIX = "imo."
+PREFIX = "imo."  # before our class's name in a registry of Dassl's, where another project registered that name
 
 
 def plugins(package: ModuleType) -> list[ModuleType]:
-    """Import and return the plug-in modules of a package, by name."""
+    """Import a package's modules, in order of their names.
+
+    Sub-packages and modules whose names start with an underscore are left out.
+    """
     names = sorted(m.name for m in pkgutil.iter_modules(package.__path__) if not m.ispkg and m.name[0] != "_")
     return [importlib.import_module(f"{package.__name__}.{name}") for name in names]
 
 
 class _Beside:
-    """Enters classes into a registry of Dassl's beside those that are there: a name that is taken stays its owner's,
-    and ours goes under PREFIX and the name."""
+    """Registers classes in a registry of Dassl's without replacing any: where a class's name is taken, the class is
+    registered under PREFIX and its name."""
 
     def __init__(self, registry: Any) -> None:
         self._registry, self._taken = registry, registry.registered_names()
 
     def register(self, kind: Any = None) -> Any:
-        """Dassl's decorator, `@REGISTRY.register()`, or a call with a class."""
+        """Register a class; without an argument, return the decorator that does. Called as Dassl's own method is."""
         if kind is None:
             return self.register
         entry = kind
@@ -38,8 +41,14 @@ class _Beside:
 
 @contextlib.contextmanager
 def beside(module: ModuleType, registry: str) -> Iterator[None]:
-    """Modules imported within the block may register names in `module.registry` that others have already: a CoOp
-    checkout has trainers and datasets of ours under the same names."""
+    """Let modules that are imported inside the block register classes under names that are taken already.
+
+    A CoOp checkout has trainers and datasets of its own, some under the names of ours. See `_Beside`.
+
+    Args:
+        module: Dassl's module from which trainers or datasets import the registry.
+        registry: its name there.
+    """
     theirs = getattr(module, registry)
     setattr(module, registry, _Beside(theirs))
     try:
@@ -49,7 +58,7 @@ def beside(module: ModuleType, registry: str) -> Iterator[None]:
 
 
 def extend_with(cfg: Any, modules: Iterable[ModuleType]) -> None:
-    """Let each module that has options of its own, a function `extend_cfg(cfg)`, add them to a config."""
+    """Call the function `extend_cfg(cfg)` of each module that has one; it adds the module's options to a config."""
     for module in modules:
         if hasattr(module, "extend_cfg"):
             module.extend_cfg(cfg)

@@ -1,4 +1,4 @@
-"""Overlap in detail: histograms, classes, and the classes that are taken for each other."""
+"""Overlap in detail: histograms of similarities, overlap by class, and pairs of classes that are confused."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ _MOST_CONFUSED = 10
 
 @dataclass(frozen=True)
 class Analysis:
-    """A report and what it is made of.
+    """Statistics of a labelled set.
 
     Attributes:
-        report: of the whole set.
-        influence: (N,) of each image on the separation, see `Similarities.influence`.
-        paired, unpaired: (200,) shares of the similarities in equal bins of [-1, 1].
-        classes: (label, images, area, separation) over the pairs whose first image is of the class, where it has
-            paired ones.
-        confused: (label, other, share), the ten worst: the share of a class's images that are more similar to the other
-            class (to its images on average, or to its text) than to their own (themselves left out).
+        report: of all similarities.
+        influence: (N,) influence of each image on the separation, see `Similarities.influence`.
+        paired, unpaired: histograms: shares of the paired and unpaired similarities in 200 equal bins of [-1, 1].
+        classes: for each class (label, number of images, area, separation), from the pairs whose first image is of the
+            class. A class whose images form no paired similarity is left out.
+        confused: (label, other label, share) of the ten pairs with the highest shares. The share is that of the class's
+            images which are more similar to the other class than to their own class. An image's similarity to a class
+            is the one to its text, or the mean over its images without the image itself.
     """
 
     report: SimilarityReport
@@ -38,7 +39,7 @@ class Analysis:
 
 
 def analyse_images(features: torch.Tensor, labels: torch.Tensor) -> Analysis:
-    """Images among themselves, over all pairs; arguments and errors of `imo.overlap`."""
+    """Analyse the similarities of all pairs of images. Arguments and errors are those of `imo.overlap`."""
     features, labels = checked(features, labels)
     similarities = Similarities(features, labels, features, labels)
     counts = counted(similarities)
@@ -48,7 +49,7 @@ def analyse_images(features: torch.Tensor, labels: torch.Tensor) -> Analysis:
         chosen = features[rows].double()
         found = chosen @ classes.means.T
         own = (chosen * (classes.sums[place] - chosen)).sum(1)
-        found[:, place] = own / (classes.sizes[place] - 1)  # of a single image nothing is left: NaN, above nothing
+        found[:, place] = own / (classes.sizes[place] - 1)  # NaN for a class of one image; counts as not confused
         return found
 
     influence = similarities.influence(counts)
@@ -57,7 +58,8 @@ def analyse_images(features: torch.Tensor, labels: torch.Tensor) -> Analysis:
 
 
 def analyse_texts(features: torch.Tensor, labels: torch.Tensor, classifier: torch.Tensor) -> Analysis:
-    """Images and class texts: paired is an image with the text of its class, unpaired with that of another.
+    """Analyse the similarities of images to class texts: paired ones to the text of the image's class, unpaired ones to
+    the texts of other classes.
 
     Args:
         features: (N, d) floating; normalised here.
@@ -86,10 +88,10 @@ def analyse_texts(features: torch.Tensor, labels: torch.Tensor, classifier: torc
 
 
 def change(before: Analysis, after: Analysis) -> tuple[float, float, float]:
-    """What a correction adds to the separation of the same images, and the ends of its 95 % interval.
+    """By how much a correction raises the separation, and the ends of that number's 95 % interval.
 
-    The images are the same on both sides, so their influences are subtracted one by one: the interval is narrower than
-    the two analyses' own would make it.
+    Both analyses must be of the same images in the same order. Their influences are subtracted image by image, which
+    gives a narrower interval than two independent sets of images would.
     """
     added = after.report.separation - before.report.separation
     reach = QUANTILE * error(after.influence - before.influence)
@@ -104,7 +106,13 @@ def _analysis(
     labels: torch.Tensor,
     to_class: Callable[[int, torch.Tensor], torch.Tensor],
 ) -> Analysis:
-    """`to_class(place, rows)`: similarities (n, C) of rows, whose class is labels[place], to each of the `labels`."""
+    """Add statistics by class to a report.
+
+    Args:
+        labels: (C,) labels of the classes.
+        to_class: called with a number i of a class and the numbers (n,) of its images; gives the images' similarities
+            (n, C) to all classes.
+    """
     classes, confused = [], []
     for place, label in enumerate(labels.tolist()):
         rows = (similarities.row_labels == label).nonzero().flatten()

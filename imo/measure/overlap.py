@@ -1,9 +1,9 @@
-"""Intra-modal overlap: how far the similarities of same-class and different-class images share their range; and the
-same between images and class texts.
+"""Intra-modal overlap: how much the similarities of images of the same class and of different classes overlap.
 
-The hypothesis (Kravets & Namboodiri, BMVC 2024, https://arxiv.org/abs/2409.11338) has been contested (Herzog & Wang,
-https://arxiv.org/abs/2603.16100: models trained on images alone show the like). Hence measures that can speak against
-it: with an interval, for image-text pairs too, and by class (`imo.measure.analysis`).
+That this overlap costs accuracy is the hypothesis of Kravets & Namboodiri (BMVC 2024, https://arxiv.org/abs/2409.11338).
+Herzog & Wang (https://arxiv.org/abs/2603.16100) contest it: models trained on images alone show a similar overlap. So
+that a measurement can also speak against the hypothesis, reports have confidence intervals, and
+`imo.measure.analysis` measures by class, and between images and class texts.
 """
 
 from __future__ import annotations
@@ -24,12 +24,13 @@ class SimilarityReport:
     """Statistics of the cosine similarities of paired (same class) and unpaired (different classes) items.
 
     Attributes:
-        area: shared area of the two normalised histograms over 200 bins of [-1, 1]; 0 apart, 1 the same.
-        separation: probability that a random paired similarity exceeds a random unpaired one, ties counting half.
-        interval: 95 % interval of `separation` over other draws of the images (see `imo.measure.similarity`).
+        area: area that the normalised histograms of both, over 200 bins of [-1, 1], have in common: 0 where they lie
+            apart, 1 where they are the same.
+        separation: probability that a random paired similarity is higher than a random unpaired one; a tie counts half.
+        interval: 95 % confidence interval of `separation`, see `imo.measure.similarity.interval`.
         resolution: bound on the numerical error of `separation`; 0 up to a million similarities.
-        paired, unpaired: means.
-        images: how many images the pairs were taken from.
+        paired, unpaired: mean similarities.
+        images: number of images.
     """
 
     area: float
@@ -43,11 +44,11 @@ class SimilarityReport:
 
 @dataclass(frozen=True)
 class OverlapReport(SimilarityReport):
-    """Of images among themselves.
+    """Statistics of the similarities of images to each other.
 
     Attributes:
-        within_variance: mean squared distance to the class mean.
-        between_variance: mean squared distance of the class means to the mean, weighted by class size.
+        within_variance: mean squared distance of the images to their class's mean.
+        between_variance: mean squared distance of the class means, weighted by class size, to the mean of all images.
     """
 
     within_variance: float
@@ -60,12 +61,12 @@ def overlap(features: torch.Tensor, labels: torch.Tensor, seed: int = 0, most: i
     Args:
         features: (N, d) floating; normalised here.
         labels: (N,) int64.
-        seed: of the sample.
-        most: images; of a larger set as many are drawn by `seed`, and `interval` is as wide as that makes it. None for
-            all: memory stays flat and time grows with N^2 (minutes for 50,000).
+        seed: seed of the random sample.
+        most: largest number of images; of a larger set a random sample of this size is measured, which makes `interval`
+            wider. None to measure all: memory does not grow with N, time does with N^2 (minutes for 50,000).
 
     Raises:
-        InputError: wrong shapes or dtypes, NaN, or labels that form no paired or no unpaired images.
+        InputError: wrong shapes or dtypes, NaN, or labels that give no paired or no unpaired similarities.
     """
     features, labels = checked(features, labels)
     if most is not None and len(features) > most:
@@ -77,7 +78,12 @@ def overlap(features: torch.Tensor, labels: torch.Tensor, seed: int = 0, most: i
 
 
 def checked(features: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Normalised float32 features and their labels on one device, or an InputError."""
+    """Check features (N, d) and labels (N,); returns the features normalised, as float32, and the labels on the same
+    device.
+
+    Raises:
+        InputError: wrong shapes or dtypes, or NaN.
+    """
     check_matrix("features", features)
     most = int(labels.max()) + 1 if torch.is_tensor(labels) and labels.dtype == torch.int64 and labels.numel() else 1
     check_labels("labels", labels, len(features), most)
@@ -85,7 +91,11 @@ def checked(features: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor,
 
 
 def counted(similarities: Similarities) -> Counts:
-    """Counts of similarities among which there are both kinds, or an InputError."""
+    """Count all similarities.
+
+    Raises:
+        InputError: there are no paired or no unpaired ones.
+    """
     counts = similarities.count()
     paired, unpaired = (int(part.sum()) for part in (counts.paired, counts.unpaired))
     if not paired or not unpaired:
@@ -98,10 +108,10 @@ class ClassSums:
     """Sums of features by class.
 
     Attributes:
-        labels: (C,) those there are.
-        index: (N,) place of each image's label among them.
-        sizes: (C,) images.
-        sums: (C, d) float64.
+        labels: (C,) labels of the classes that have images, ascending.
+        index: (N,) position of each image's label in `labels`.
+        sizes: (C,) number of images.
+        sums: (C, d) float64 sum of features.
     """
 
     labels: torch.Tensor
@@ -111,18 +121,19 @@ class ClassSums:
 
     @classmethod
     def of(cls, features: torch.Tensor, labels: torch.Tensor) -> ClassSums:
+        """Sums of features (N, d) by labels (N,)."""
         labels, index = torch.unique(labels, return_inverse=True)
         sums = torch.zeros(len(labels), features.shape[1], dtype=torch.float64, device=features.device)
         return cls(labels, index, torch.bincount(index), sums.index_add_(0, index, features.double()))
 
     @property
     def means(self) -> torch.Tensor:
-        """(C, d) float64."""
+        """Mean features (C, d) of the classes, float64."""
         return self.sums / self.sizes[:, None]
 
 
 def shared(counts: Counts, influence: torch.Tensor) -> dict[str, Any]:
-    """The part of a report that follows from counts and the images' influence."""
+    """The fields of a `SimilarityReport` that follow from counts and influences."""
     return {
         "area": counts.area(),
         "separation": counts.separation(),
@@ -133,10 +144,10 @@ def shared(counts: Counts, influence: torch.Tensor) -> dict[str, Any]:
 
 
 def image_report(similarities: Similarities, counts: Counts, influence: torch.Tensor) -> OverlapReport:
-    """The report of images among themselves."""
+    """The report of all pairs of images."""
     features = similarities.rows
     classes = ClassSums.of(features, similarities.row_labels)
-    # Sums over pairs from sums over images: sum_ij f_i f_j = |sum_i f_i|^2, less the images with themselves.
+    # The sum over pairs follows from the sum over images: sum_ij f_i f_j = |sum_i f_i|^2, which includes i = j.
     squares = features.double().square().sum()
     paired, everything = classes.sums.square().sum() - squares, classes.sums.sum(0).square().sum() - squares
     paired_pairs = int((classes.sizes * (classes.sizes - 1)).sum())

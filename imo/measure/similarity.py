@@ -1,8 +1,8 @@
-"""Similarities of paired (same class) and unpaired rows and columns, compared without all pairs in memory.
+"""Compares the similarities of paired (same class) and unpaired items without holding all pairs in memory.
 
-Similarities are counted by level, chunk by chunk, and everything follows from the counts. Of a small set each distinct
-similarity is a level, so the counts are exact; of a large one levels are 100,000 bins of [-1, 1], and what ties within
-a bin can hide is counted too.
+Similarities are counted by level, chunk by chunk, and all statistics follow from the counts. For up to a million
+similarities each distinct value is a level, so that the statistics are exact. For more, the levels are 100,000 bins of
+[-1, 1]; `Counts.resolution` bounds the error of taking the similarities within a bin for equal.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ from dataclasses import dataclass
 
 import torch
 
-BINS = 200  # of a histogram over the cosine axis -1..1
-_FINE = 500 * BINS  # levels of a large set
-_EXACT = 1000**2  # similarities up to which levels are exact
-_CHUNK = 1 << 22  # similarities in memory at a time, beyond that
-QUANTILE = 1.959964  # of the normal distribution, for 95 %
+BINS = 200  # number of bins of a histogram over [-1, 1]
+_FINE = 500 * BINS  # number of levels of a large set
+_EXACT = 1000**2  # number of similarities up to which each distinct one is a level
+_CHUNK = 1 << 22  # similarities of a large set in memory at a time
+QUANTILE = 1.959964  # half the width of a 95 % interval of the normal distribution, in standard deviations
 
 
 @dataclass(frozen=True)
 class Counts:
-    """How many paired and unpaired similarities lie at each level.
+    """Number of paired and unpaired similarities at each of L levels, ascending.
 
     Attributes:
-        paired, unpaired: (L,) int64.
-        bins: (L,) int64, the histogram bin of each level.
-        exact: whether levels are single values.
+        paired, unpaired: (L,) int64 numbers.
+        bins: (L,) int64 histogram bin of each level.
+        exact: whether a level is a single value.
     """
 
     paired: torch.Tensor
@@ -36,20 +36,21 @@ class Counts:
     exact: bool
 
     def histogram(self, counts: torch.Tensor) -> torch.Tensor:
-        """(BINS,) shares of `paired` or `unpaired`, float64."""
+        """Histogram (BINS,) of `paired` or `unpaired`, given as `counts`: shares that add up to 1, float64."""
         sums = torch.zeros(BINS, dtype=torch.float64, device=counts.device)
         return sums.index_add_(0, self.bins, counts.double()) / counts.sum()
 
     def area(self) -> float:
-        """Area that the two histograms share."""
+        """Area that the two histograms have in common, 0 to 1."""
         return float(torch.minimum(self.histogram(self.paired), self.histogram(self.unpaired)).sum())
 
     def separation(self) -> float:
-        """Probability that a paired similarity exceeds an unpaired one, ties counting half (Mann-Whitney)."""
+        """Probability that a paired similarity is higher than an unpaired one; a tie counts half (Mann-Whitney)."""
         return float((self.paired * _at_most(self.unpaired)).sum() / self.paired.sum())
 
     def resolution(self) -> float:
-        """By how much `separation` can differ from its exact value: half the probability of the same bin."""
+        """Bound on the error of `separation`: half the probability that a paired and an unpaired similarity fall into
+        the same bin."""
         if self.exact:
             return 0.0
         shares = self.paired.double() / self.paired.sum() * (self.unpaired.double() / self.unpaired.sum())
@@ -57,16 +58,16 @@ class Counts:
 
 
 def _at_most(counts: torch.Tensor) -> torch.Tensor:
-    """(L,) share of the counted similarities below each level, those at it counting half."""
+    """Share (L,) of similarities below each level, of which those at the level count half."""
     return (counts.cumsum(0).double() - counts.double() / 2) / counts.sum()
 
 
 class Similarities:
-    """Cosine similarities of N rows and M columns.
+    """Cosine similarities of N rows to M columns. Those with equal labels are paired.
 
     Args:
-        rows, columns: (N, d) and (M, d), normalised; the same tensor for pairs within one set, where a row's similarity
-            with itself is left out.
+        rows, columns: (N, d) and (M, d) normalised features. If both are the same tensor, the similarity of a row to
+            itself does not count.
         row_labels, column_labels: (N,) and (M,) int64.
     """
 
@@ -85,8 +86,11 @@ class Similarities:
         self._bins = _bin(values, BINS)
 
     def _chunks(self, chosen: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Numbers of the chosen rows (n,), and codes (n, M): the level of an unpaired similarity, L more of a paired
-        one, 2 L of a row's with itself."""
+        """Yield the chosen rows' numbers, chunk by chunk, (n,), with codes (n, M) of their similarities.
+
+        A code is the level of an unpaired similarity, L plus the level of a paired one, and 2 L for that of a row to
+        itself.
+        """
         most = len(self._bins)
         for rows in chosen.split(self._step):
             codes = self._levels[rows] if self.exact else _bin(self.rows[rows] @ self.columns.T, _FINE)
@@ -96,7 +100,7 @@ class Similarities:
             yield rows, codes
 
     def count(self, chosen: torch.Tensor | None = None) -> Counts:
-        """Counts of all pairs, or of those of the chosen rows, (n,) int64."""
+        """Count the similarities of all rows, or of the chosen ones, (n,) int64 numbers of rows."""
         most = len(self._bins)
         counts = torch.zeros(2 * most + 1, dtype=torch.int64, device=self.rows.device)
         for _, codes in self._chunks(self._every if chosen is None else chosen):
@@ -104,31 +108,37 @@ class Similarities:
         return Counts(counts[most : 2 * most], counts[:most], self._bins, self.exact)
 
     def influence(self, counts: Counts) -> torch.Tensor:
-        """(N,) float64: what a little more weight on each row would add to the separation (its derivative)."""
+        """Influence (N,) of each row on the separation: the derivative of the separation by the row's weight, float64.
+
+        Args:
+            counts: of all rows.
+        """
         separation = counts.separation()
-        # What one more similarity at a level adds: a paired one by the unpaired it exceeds, and the other way round.
+        # The change that one more similarity at each level makes: a paired one, by the share of unpaired ones below it;
+        # an unpaired one, by the share of paired ones above it.
         paired = (_at_most(counts.unpaired) - separation) / counts.paired.sum()
         unpaired = (1 - _at_most(counts.paired) - separation) / counts.unpaired.sum()
         added = torch.cat([unpaired, paired, paired.new_zeros(1)])
         influence = added.new_empty(len(self.rows))
         for rows, codes in self._chunks(self._every):
             influence[rows] = added[codes].sum(1)
-        return influence * (1 + self.one_set)  # a pair within one set is seen from both its ends
+        return influence * (1 + self.one_set)  # in one set, a pair also depends on its column's weight
 
 
 def error(influence: torch.Tensor) -> float:
-    """Standard error over other draws of the rows.
+    """Standard error of the separation over random draws of the rows, from their influences.
 
-    Pairs that share an image are not independent, so the variance is that of the rows' influences (the infinitesimal
-    jackknife; for two independent samples it is DeLong's).
+    Pairs that share an image are not independent. Images are, so the variance is the sum of their squared influences
+    (the infinitesimal jackknife; for two independent samples, DeLong's estimate).
     """
     return float(influence.square().sum().sqrt())
 
 
 def interval(separation: float, influence: torch.Tensor) -> tuple[float, float]:
-    """95 % interval over other draws of the rows; normal on the logit scale, which keeps it within 0..1.
+    """95 % confidence interval of the separation over random draws of the rows.
 
-    Where paired and unpaired do not overlap at all there is no spread to go by: a point.
+    It is a normal interval of the separation's logit, so that its ends lie between 0 and 1. A separation of 0 or 1 has
+    no spread to estimate from; both ends are the separation itself then.
     """
     if separation in (0.0, 1.0):
         return separation, separation
@@ -139,5 +149,5 @@ def interval(separation: float, influence: torch.Tensor) -> tuple[float, float]:
 
 
 def _bin(similarity: torch.Tensor, bins: int) -> torch.Tensor:
-    """Which of the equal bins of [-1, 1] each similarity lies in, int64."""
+    """Number of the equal bin of [-1, 1] that each similarity lies in, int64."""
     return (similarity + 1).mul_(bins / 2).clamp_(0, bins - 1).long()

@@ -1,0 +1,1 @@
+"""CLIP models: loading, features of images, patches and texts, learnt prompts, and adapters."""

@@ -1,8 +1,8 @@
-"""Name or path -> CLIP model and its preprocessing.
+"""Loads CLIP models by name or path.
 
-A model is of the `clip` package's own CLIP class, whichever way its weights come: OpenAI's names, the small `glyph`
-that ships with this package, a TorchScript archive or state dict (.pt), or a state dict as safetensors. `_open_clip`
-brings those of open_clip.
+Weights come from OpenAI (by the names that the package `clip` uses), from this package (the small `glyph`), from a
+TorchScript archive or state dict (.pt), or from a state dict as safetensors; all give a model of the class
+`clip.model.CLIP`. Names that begin with "open_clip:" give models of open_clip, see `imo.model.open_clip`.
 """
 
 from __future__ import annotations
@@ -19,49 +19,52 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from imo.errors import InputError
-from imo.model import open_clip as _open_clip
+from imo.model import open_clip
 from imo.model.assets import shipped_backbone, shipped_backbones
 
-_NOT_WEIGHTS = ("input_resolution", "context_length", "vocab_size")  # numbers in OpenAI's archives
+_NOT_WEIGHTS = ("input_resolution", "context_length", "vocab_size")  # numbers beside the weights in OpenAI's archives
 
 
 @functools.cache
 def _clip(module: str) -> Any:
-    """A module of the package `clip`. Imported at first use: a CoOp checkout has put its own on the path by then, of
-    which build_model, tokenize, available_models, _MODELS, _download and _transform are used."""
-    with warnings.catch_warnings():  # it imports pkg_resources, which warns of its own removal
+    """Import a module of the package `clip`, when it is first used rather than with this file: in a CoOp checkout, the
+    checkout's own `clip` comes first on the path by then.
+
+    Used of it: build_model, tokenize, available_models, _MODELS, _download and _transform.
+    """
+    with warnings.catch_warnings():  # `clip` imports pkg_resources, which warns of its own removal
         warnings.simplefilter("ignore")
         return importlib.import_module(f"clip.{module}")
 
 
 def tokenize(texts: str | Sequence[str], truncate: bool = False) -> torch.Tensor:
-    """CLIP's token ids, (B, 77) integers.
+    """CLIP's token ids (B, 77) of B texts.
 
     Raises:
-        RuntimeError: a text is longer than that, unless it is to be truncated.
+        RuntimeError: a text has more than 77 tokens, and `truncate` is false.
     """
     tokens: torch.Tensor = _clip("clip").tokenize(texts, truncate=truncate)
     return tokens
 
 
 def named_file(name: str) -> Path | None:
-    """The weights file that a backbone's name spells out; None where it names none."""
-    path = Path(name.partition("/")[2] if name.startswith(_open_clip.PREFIX) else name)
+    """The weights file that a backbone's name gives by its path; None for a name that is no existing file."""
+    path = Path(name.partition("/")[2] if name.startswith(open_clip.PREFIX) else name).expanduser()
     return path if path.is_file() else None
 
 
 def locate(name: str) -> Path:
-    """The weights file behind a backbone's name; OpenAI's are downloaded once to ~/.cache/clip.
+    """Find the weights file of a backbone. OpenAI's are downloaded to ~/.cache/clip unless they are there.
 
     Args:
         name: `glyph`, one of `clip.available_models()`, the path of a .pt or .safetensors file, or
             `open_clip:<architecture>/<tag or file>`.
 
     Raises:
-        InputError: unknown name, missing file, damaged embedded weights, or a download that failed.
+        InputError: unknown name, missing file, damaged weights of this package, or failed download.
     """
-    if name.startswith(_open_clip.PREFIX):
-        return _open_clip.locate(name)
+    if name.startswith(open_clip.PREFIX):
+        return open_clip.locate(name)
     shipped = shipped_backbone(name)
     if shipped is not None:
         return shipped
@@ -89,24 +92,24 @@ def locate(name: str) -> Path:
 def load_clip(
     name: str, device: str | torch.device = "cpu", dtype: torch.dtype | None = None
 ) -> tuple[torch.nn.Module, Callable[[Any], torch.Tensor]]:
-    """Load a frozen CLIP in evaluation mode.
+    """Load a CLIP model in evaluation mode, with no parameter to be trained.
 
     Args:
         name: see `locate`.
         device: where the model goes.
-        dtype: precision of the weights; by default float32 on CPU and float16 elsewhere, as `clip.load` has it.
+        dtype: of the weights; by default float32 on CPU and float16 elsewhere, as in `clip.load`.
 
     Returns:
-        The model and the preprocessing that turns a PIL image into its (3, H, W) input. `model.known_tokens` holds
-        the token ids that carry meaning, or None where all do; `model.tokenize` is its tokenizer.
+        The model, and the preprocessing that turns a PIL image into the model's (3, H, W) input. `model.tokenize` is
+        its tokenizer; `model.known_tokens` is the set of token ids that the model knows, or None if it knows all.
 
     Raises:
-        InputError: see `locate`; also weights that are not CLIP's.
+        InputError: see `locate`; also a file that does not hold CLIP's weights.
     """
     device = torch.device(device)
     dtype = dtype or (torch.float32 if device.type == "cpu" else torch.float16)
-    if name.startswith(_open_clip.PREFIX):
-        model, preprocess = _open_clip.load(name, device, dtype)
+    if name.startswith(open_clip.PREFIX):
+        model, preprocess = open_clip.load(name, device, dtype)
         model.known_tokens = None
     else:
         model = _load(locate(name), device, dtype)
@@ -116,13 +119,13 @@ def load_clip(
 
 
 def _load(path: Path, device: torch.device, dtype: torch.dtype) -> Any:
-    """A model of the class CLIP."""
+    """A `clip.model.CLIP` with the weights in a file."""
     state = _read_state(path)
     known_tokens = _expand_vocabulary(state)
     build_model = _clip("model").build_model
     try:
         model = build_model(dict(state))
-        model.float().load_state_dict(state, strict=False)  # again, unrounded: build_model goes through float16
+        model.float().load_state_dict(state, strict=False)  # again: build_model has rounded the weights to float16
     except (KeyError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{path}: not the weights of a CLIP model ({reason}); give CLIP's own state dict") from error
@@ -133,20 +136,24 @@ def _load(path: Path, device: torch.device, dtype: torch.dtype) -> Any:
         ) from error
     model = model.to(device, dtype)
     for module in model.modules():
-        if isinstance(module, torch.nn.LayerNorm):  # CLIP's compute in float32 whatever the precision of the rest
+        if isinstance(module, torch.nn.LayerNorm):  # CLIP's layer norms compute in float32, whatever the other layers
             module.float()
     model.known_tokens, model.tokenize = known_tokens, tokenize
     return model
 
 
 def _read_state(path: Path) -> dict[str, torch.Tensor]:
-    """The state dict in a file; nothing that the file holds is run."""
+    """The tensors of the state dict in a file, by name. No code in the file is run.
+
+    Raises:
+        InputError: the file is damaged, or holds other objects than tensors.
+    """
     try:
         if path.suffix == ".safetensors":
             with safe_open(path, framework="pt") as file:
                 return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
         try:
-            with warnings.catch_warnings():  # TorchScript is deprecated, but OpenAI's files are in it
+            with warnings.catch_warnings():  # TorchScript, in which OpenAI's files are, is deprecated
                 warnings.simplefilter("ignore")
                 state = dict(torch.jit.load(path, map_location="cpu").state_dict())
         except RuntimeError:
@@ -154,14 +161,18 @@ def _read_state(path: Path) -> dict[str, torch.Tensor]:
     except (SafetensorError, RuntimeError, EOFError, OSError, TypeError, ValueError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(f"{path}: damaged or not a weights file ({reason}); copy it again") from error
-    except Exception as error:  # pickle.UnpicklingError: more than tensors inside
+    except Exception as error:  # pickle.UnpicklingError: objects other than tensors
         raise InputError(f"{path}: holds more than tensors, refused; save a plain state dict") from error
     state = state.get("state_dict", state)
     return {key: value for key, value in state.items() if torch.is_tensor(value) and key not in _NOT_WEIGHTS}
 
 
 def _expand_vocabulary(state: dict[str, torch.Tensor]) -> frozenset[int] | None:
-    """Turn a shortened token table (rows and their token ids) into CLIP's full one, zero where no row is stored."""
+    """Expand a token embedding of which a file stores only some rows to CLIP's full one, in place; the others are zero.
+
+    Returns:
+        The token ids of the stored rows; None if the file stores the full embedding.
+    """
     if "token_embedding.rows" not in state:
         return None
     rows, tokens = state.pop("token_embedding.rows"), state.pop("token_embedding.tokens").long()
@@ -172,7 +183,7 @@ def _expand_vocabulary(state: dict[str, torch.Tensor]) -> frozenset[int] | None:
 
 
 def unknown_words(model: torch.nn.Module, texts: Sequence[str]) -> list[str]:
-    """Words of `texts` that hold a token without meaning to this model, sorted. Empty for CLIP's full vocabulary."""
+    """Words of `texts` that have a token which the model does not know, sorted; empty for a model that knows all."""
     known = getattr(model, "known_tokens", None)
     if known is None:
         return []

@@ -1,4 +1,4 @@
-"""Images and class names -> features, original and corrected."""
+"""Features of images, with and without adapters, and of class names."""
 
 from __future__ import annotations
 
@@ -22,10 +22,13 @@ def encode_images(model: nn.Module, images: torch.Tensor, corrected: bool = Fals
     Args:
         model: CLIP; for corrected features, with adapters.
         images: (B, 3, H, W), preprocessed.
-        corrected: with the adapters on (VEimo) instead of off (the original CLIP).
+        corrected: whether the adapters are on (the paper's VEimo) or off (the original CLIP).
 
     Returns:
         (B, d) float32, on the model's device.
+
+    Raises:
+        InputError: wrong shape, NaN or infinity, or no adapters to switch on.
     """
     visual: Any = model.visual
     side = visual.input_resolution
@@ -41,10 +44,10 @@ def encode_images(model: nn.Module, images: torch.Tensor, corrected: bool = Fals
 def forward_images(
     model: nn.Module, images: torch.Tensor, corrected: bool = False, autocast: torch.dtype | None = None
 ) -> torch.Tensor:
-    """`encode_images` without a look at the images, which would have a GPU wait for each batch.
+    """As `encode_images`, but without the checks of the images: on a GPU these wait until each batch is done.
 
     Args:
-        autocast: data type of the matrix products, where not the weights'.
+        autocast: dtype of matrix products; None for that of the weights.
     """
     visual: Any = model.visual
     weight = visual.conv1.weight
@@ -57,12 +60,15 @@ def forward_images(
 def in_blocks(
     batches: Iterable[Mapping[str, torch.Tensor]], rows: int = 8192, seconds: float = 30
 ) -> Iterator[dict[str, torch.Tensor]]:
-    """Batches of rows by name, joined to blocks on the CPU: large enough for files, small enough to lose.
+    """Join consecutive batches to larger blocks, to be written to disk one by one.
 
     Args:
-        batches: one or more, on any device.
-        rows: a block ends when it has as many,
-        seconds: or was begun as long ago.
+        batches: each {name: (n, d) rows}, on any device; the same names in all.
+        rows: a block ends when it has so many rows,
+        seconds: or when so many seconds have passed since its first batch.
+
+    Yields:
+        {name: (m, d) float32}, on the CPU.
     """
     block: list[Mapping[str, torch.Tensor]] = []
     begun = time.monotonic()
@@ -83,19 +89,19 @@ def _joined(block: Sequence[Mapping[str, torch.Tensor]]) -> dict[str, torch.Tens
 def text_classifier(
     model: nn.Module, classnames: Sequence[str], templates: str | Sequence[str], batch_size: int = 256
 ) -> torch.Tensor:
-    """One weight vector per class: the mean over templates of the normalised text features, normalised.
+    """Zero-shot classifier: for each class the mean of its normalised text features over templates, normalised.
 
     Args:
         model: CLIP.
         classnames: C names; underscores are read as spaces.
-        templates: one or several texts with one `{}`.
+        templates: one or several texts, each with one `{}` where the class name goes.
         batch_size: prompts per forward pass.
 
     Returns:
         (C, d) float32, normalised rows.
 
     Raises:
-        InputError: no names, no templates, or a template without `{}`.
+        InputError: no names, no templates, a template without `{}`, or a prompt that is too long.
     """
     features = F.normalize(encode_texts(model, classnames, templates, batch_size), dim=-1)
     return F.normalize(features.mean(dim=1), dim=-1)
@@ -105,7 +111,10 @@ def text_classifier(
 def encode_texts(
     model: nn.Module, classnames: Sequence[str], templates: str | Sequence[str], batch_size: int = 256
 ) -> torch.Tensor:
-    """Text features of every class in every template, not normalised. (C, T, d) float32; as `text_classifier`."""
+    """Text features (C, T, d) of C classes in T templates, float32, not normalised.
+
+    Arguments and errors are those of `text_classifier`. Words that the model does not know give a warning.
+    """
     templates = [templates] if isinstance(templates, str) else list(templates)
     if not classnames or not templates:
         raise InputError(f"expected class names and templates, got {len(classnames)} names, {len(templates)} templates")
@@ -129,6 +138,6 @@ def encode_texts(
 def _tokens(to_tokens: Any, prompts: Sequence[str]) -> torch.Tensor:
     try:
         tokens: torch.Tensor = to_tokens(list(prompts))
-    except RuntimeError as error:  # longer than the context
+    except RuntimeError as error:  # more tokens than the model takes
         raise InputError(f"templates: {error}; shorten the template or the class name") from error
     return tokens

@@ -1,7 +1,8 @@
-"""Models of open_clip, the optional extra, with what this package uses of CLIP's own class.
+"""Loads models of the optional package open_clip, and gives them the attributes that this package uses of CLIP's class.
 
-A name is `open_clip:<architecture>/<weights>`; the weights are a tag of open_clip's for that architecture, downloaded
-once to its own cache, or the path of a file: `open_clip:ViT-B-16/laion2b_s34b_b88k`, `open_clip:ViT-B-16//data/vit.pt`.
+A name is `open_clip:<architecture>/<weights>`. The weights are a tag that open_clip has for the architecture, as in
+`open_clip:ViT-B-16/laion2b_s34b_b88k`, which open_clip downloads to its cache; or the path of a file, as in
+`open_clip:ViT-B-16//data/vit.pt`.
 """
 
 from __future__ import annotations
@@ -20,7 +21,11 @@ _PRECISIONS = {torch.float32: "fp32", torch.float16: "fp16", torch.bfloat16: "bf
 
 
 def _parts(name: str) -> tuple[Any, str, str]:
-    """The module open_clip, an architecture that it has, and the weights' tag or path."""
+    """Split a name: the module open_clip, the architecture, and the weights' tag or path.
+
+    Raises:
+        InputError: open_clip is not installed, or does not have the architecture.
+    """
     try:
         open_clip = importlib.import_module("open_clip")
     except ModuleNotFoundError as error:
@@ -37,17 +42,17 @@ def _parts(name: str) -> tuple[Any, str, str]:
 
 
 def locate(name: str) -> Path:
-    """The weights file behind a name; a tag's is downloaded once.
+    """Find the weights file of a name. A tag's is downloaded unless it is in open_clip's cache.
 
     Raises:
-        InputError: open_clip is not installed, unknown architecture, neither tag nor file, or a failed download.
+        InputError: open_clip is not installed, unknown architecture, neither tag nor file, or failed download.
     """
     open_clip, architecture, weights = _parts(name)
     tag = open_clip.get_pretrained_cfg(architecture, weights)
     if tag:
         try:
             return Path(open_clip.download_pretrained(tag))
-        except Exception as error:  # urllib's, huggingface_hub's
+        except Exception as error:  # of urllib or huggingface_hub
             reason = " ".join(str(error).split())
             raise InputError(
                 f"backbone '{name}' could not be downloaded ({reason}); check the network, or give the path of a "
@@ -61,10 +66,11 @@ def locate(name: str) -> Path:
 
 
 def load(name: str, device: torch.device, dtype: torch.dtype) -> tuple[Any, Callable[[Any], torch.Tensor]]:
-    """The model and its preprocessing, as `imo.model.backbone.load_clip` has them; `model.tokenize` is its tokenizer.
+    """Load a model and its preprocessing, as `imo.model.backbone.load_clip` does; `model.tokenize` is its tokenizer.
 
     Raises:
-        InputError: see `locate`; also weights of something else, and image towers that are no CLIP ViT or ResNet.
+        InputError: see `locate`; also a file of other weights, an unsupported dtype, or an image encoder that is
+            neither a ViT nor a ResNet of CLIP's kind.
     """
     path = locate(name)
     open_clip, architecture, weights = _parts(name)
@@ -77,7 +83,7 @@ def load(name: str, device: torch.device, dtype: torch.dtype) -> tuple[Any, Call
             pretrained=weights if tag else str(path),
             precision=_PRECISIONS[dtype],
             device=device,
-            force_quick_gelu=bool(tag and tag.get("quick_gelu")),  # open_clip warns of a mismatch, and goes on
+            force_quick_gelu=bool(tag and tag.get("quick_gelu")),  # by itself open_clip only warns
             weights_only=True,
         )
     except Exception as error:  # unpickling, missing keys, shapes

@@ -11,15 +11,15 @@ from torch import nn
 
 @torch.no_grad()
 def encode_patches(model: nn.Module, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """CLIP's image features and those of the patches, which go the same last steps as the class token (ViT) or the mean
-    (ResNet) does.
+    """Features of images and of their P patches. A patch's feature comes from its own output of the image encoder, by
+    the last layers that CLIP applies to the class token (ViT) or to the mean over positions (ResNet).
 
     Args:
-        model: CLIP; adapters, if any, as they are switched.
+        model: CLIP. Adapters, if it has any, stay on or off as they are.
         images: (B, 3, H, W), preprocessed.
 
     Returns:
-        (B, d) and (B, P, d) float32, not normalised.
+        (B, d) features of the images and (B, P, d) of the patches, float32, not normalised.
     """
     visual: Any = model.visual
     seen: list[torch.Tensor] = []
@@ -38,7 +38,10 @@ def encode_patches(model: nn.Module, images: torch.Tensor) -> tuple[torch.Tensor
 
 
 def _pooled_everywhere(pool: Any, grid: torch.Tensor) -> torch.Tensor:
-    """The attention pool with every position as a query, not the mean alone. (B, v, h, w) -> (B, 1 + h w, d)."""
+    """A ResNet's attention pool, with every position as a query; CLIP's own has the mean as its only query.
+
+    (B, v, h, w) -> (B, 1 + h w, d), the mean's first.
+    """
     rows = grid.flatten(2).permute(2, 0, 1)
     rows = torch.cat([rows.mean(0, keepdim=True), rows]) + pool.positional_embedding[:, None].to(grid.dtype)
     pooled, _ = F.multi_head_attention_forward(

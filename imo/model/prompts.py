@@ -1,7 +1,7 @@
-"""Prompts with learnt context: CoOp's and CoCoOp's, and the text tower that reads them.
+"""Prompts with learnt context vectors, as in CoOp and CoCoOp, and their text features.
 
 Sources: Zhou et al., CoOp, IJCV 2022, https://arxiv.org/abs/2109.01134, and CoCoOp, CVPR 2022,
-https://arxiv.org/abs/2203.05557. Names of parameters are those of the published checkpoints.
+https://arxiv.org/abs/2203.05557. Parameters have the names that they have in the published checkpoints.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ from torch import nn
 from imo.errors import InputError
 from imo.model.backbone import tokenize
 
-POSITIONS = ("end", "middle", "front")  # of the class name, relative to the context
-_FIXED = ("token_prefix", "token_suffix")  # in published checkpoints, with the class names of their data
+POSITIONS = ("end", "middle", "front")  # where the class name stands in the context
+_FIXED = ("token_prefix", "token_suffix")  # embeddings of fixed tokens and class names, in published checkpoints
 
 
 def encode_prompts(model: nn.Module, prompts: torch.Tensor, ends: torch.Tensor) -> torch.Tensor:
-    """Text features of token embeddings.
+    """Text features of prompts that are given as token embeddings.
 
-    Attention is causal and the feature is read at the end token: positions behind the last end token are left out,
-    which changes nothing and saves most of the work.
+    Positions after the longest prompt's end token are not computed. The features are read at the end tokens and
+    attention is causal, so the result is the same.
 
     Args:
         model: CLIP.
-        prompts: (B, 77, width) embeddings without positions.
-        ends: (B,) int64, where each prompt's end token stands.
+        prompts: (B, 77, width) token embeddings, without position embeddings.
+        ends: (B,) int64 position of each prompt's end token.
 
     Returns:
-        (B, d), not normalised, in the model's precision, differentiable in `prompts`.
+        (B, d) of the model's dtype, not normalised, differentiable in `prompts`.
     """
     clip: Any = model
     length = int(ends.max()) + 1
@@ -46,7 +46,7 @@ def encode_prompts(model: nn.Module, prompts: torch.Tensor, ends: torch.Tensor) 
 
 @contextlib.contextmanager
 def _shortened_masks(blocks: Any, length: int) -> Iterator[None]:
-    """CLIP's blocks hold their attention masks, of the full length."""
+    """Within the block, the attention masks that CLIP's blocks hold are cut to a length."""
     masks = [block.attn_mask for block in blocks]
     for block, mask in zip(blocks, masks):
         block.attn_mask = mask[:length, :length]
@@ -58,24 +58,28 @@ def _shortened_masks(blocks: Any, length: int) -> Iterator[None]:
 
 
 class PromptLearner(nn.Module):
-    """Context vectors among the fixed tokens of "<context> <class name>.".
+    """CoOp's prompts "<context> <class name>.", of which the context vectors are learnt and the other tokens are fixed.
 
     Args:
         model: CLIP.
         classnames: C names; underscores are read as spaces.
         n_ctx: number of context vectors, drawn from N(0, 0.02^2).
-        ctx_init: words to begin with in place of n_ctx random vectors.
-        class_specific: a context for each class; only for random ones, as published.
+        ctx_init: words whose token embeddings the context begins with; n_ctx and class_specific have no effect then.
+        class_specific: whether each class has a context of its own.
         position: where the class name stands: at the "end", in the "middle" or at the "front" of the context.
 
     Attributes:
-        ctx: (n_ctx, width) or (C, n_ctx, width), the parameter.
-        ends: (C,) where the end tokens stand.
-        words: what the context began with; empty for random vectors, for which `initial` has an X each.
+        ctx: (n_ctx, width) or, class-specific, (C, n_ctx, width); the parameter.
+        ends: (C,) int64 position of each prompt's end token.
+        words: `ctx_init`; empty for random vectors.
+        initial: text of the context for people and for the tokenizer: `words`, or an X for each random vector.
 
     Raises:
-        InputError: unknown position, no context, a prompt longer than CLIP's 77 tokens, or a model of open_clip's.
+        InputError: unknown position, no context vectors, a prompt longer than CLIP's 77 tokens, or a model of
+            open_clip's.
     """
+
+    ends: torch.Tensor
 
     def __init__(
         self,
@@ -98,7 +102,7 @@ class PromptLearner(nn.Module):
         embed = clip.token_embedding
         device, dtype = embed.weight.device, clip.dtype
         words = ctx_init.replace("_", " ").strip()
-        if words:  # as many vectors as tokens; the published code counts words and cuts off what has more tokens
+        if words:  # one vector for each token; the published code takes one for each word and cuts off further tokens
             n_ctx = _length(words)
             first = embed(tokenize(words).to(device))[0, 1 : 1 + n_ctx].detach().to(dtype)
         else:
@@ -115,15 +119,15 @@ class PromptLearner(nn.Module):
         self.name_lengths = [_length(name) for name in names]
         try:
             tokens = tokenize([f"{self.initial} {name}." for name in names]).to(device)
-        except RuntimeError as error:  # longer than the context
+        except RuntimeError as error:  # more than 77 tokens
             raise InputError(f"N_CTX: {error}; take fewer context vectors") from error
         embedded = embed(tokens).detach().to(dtype)
-        self.register_buffer("ends", tokens.argmax(dim=-1), persistent=False)  # the end token has the highest number
+        self.register_buffer("ends", tokens.argmax(dim=-1), persistent=False)  # the end token has the highest id
         self.register_buffer("token_prefix", embedded[:, :1], persistent=False)
         self.register_buffer("token_suffix", embedded[:, 1 + n_ctx :], persistent=False)
 
     def forward(self, shift: torch.Tensor | None = None) -> torch.Tensor:
-        """(C, 77, width) embedded prompts; `shift` (width,) is added to every context vector."""
+        """Token embeddings (C, 77, width) of the prompts; `shift` (width,) is added to every context vector."""
         context = self.ctx if shift is None else self.ctx + shift
         prefix: Any = self.token_prefix
         suffix: Any = self.token_suffix
@@ -138,13 +142,16 @@ class PromptLearner(nn.Module):
         return torch.stack(rows)
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
-        """Takes published checkpoints too; the fixed tokens of their classes are left out, so that a generic context
-        goes with any classes."""
+        """Load a state, also of a published checkpoint. The embeddings of fixed tokens and class names in it are
+        ignored, so that a context that all classes share can be used with other classes."""
         return super().load_state_dict({k: v for k, v in state_dict.items() if k not in _FIXED}, strict)
 
 
 class ConditionalPromptLearner(PromptLearner):
-    """CoCoOp's: a small network turns an image's feature into a shift of the context."""
+    """CoCoOp's prompts: as CoOp's, with a small network that turns an image's feature into a shift of the context.
+
+    Arguments, attributes and errors are those of `PromptLearner`.
+    """
 
     def __init__(self, model: nn.Module, classnames: Sequence[str], n_ctx: int = 4, ctx_init: str = "") -> None:
         super().__init__(model, classnames, n_ctx, ctx_init)
@@ -157,11 +164,11 @@ class ConditionalPromptLearner(PromptLearner):
         self.meta_net.to(self.ctx)
 
     def shifts(self, features: torch.Tensor) -> torch.Tensor:
-        """(B, width) shifts for (B, d) normalised image features."""
+        """Shifts (B, width) of the context vectors for normalised image features (B, d)."""
         shifts: torch.Tensor = self.meta_net(features)
         return shifts
 
 
 def _length(text: str) -> int:
-    """Number of tokens between start and end."""
+    """Number of a text's tokens, without the start and end tokens."""
     return int(tokenize(text)[0].argmax()) - 1

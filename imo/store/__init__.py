@@ -1,4 +1,4 @@
-"""Features on disk, each computed once."""
+"""Keeps features on disk, so that each is computed once."""
 
 from imo.store.features import FeatureStore, identity, view_identity
 

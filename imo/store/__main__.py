@@ -1,4 +1,4 @@
-"""`python -m imo.store`, which is `imo store`."""
+"""Makes `python -m imo.store` the same as the command `imo store`."""
 
 import sys
 

@@ -1,11 +1,12 @@
-"""Features on disk: each image is encoded once per encoder, view and precision, whatever asks for it.
+"""A store keeps features on disk, so that each image is encoded once per encoder, view and precision.
 
-Features lie in one folder per `space` (backbone, adapter, transform, precision and so on: everything but the image), as
-shards of rows with a 16-byte identity per row. Shards are only ever added, whole or not at all, so several processes
-can share a store; the worst they do to each other is to encode an image twice. `imo store` lists and prunes.
+A *space* is everything that features depend on beside the image: backbone, adapter, transform, precision and so on.
+Each space has a folder. In it, features lie as rows in files called shards; each row has an *identity*, 16 bytes made
+from the image file's path, size and time of change. Names of datasets and splits, shots and trainers are in neither, so
+all runs that use an image share its row.
 
-Neither shots nor the name of a dataset or split is part of a key: an identity is the image file as it is now, so every
-split, shot count, seed and trainer that holds the image shares its rows.
+Several processes may use a store at once: shards are written whole or not at all, and never changed. At worst two
+processes encode the same image. The command `imo store` lists and prunes a store.
 """
 
 from __future__ import annotations
@@ -15,9 +16,8 @@ import hashlib
 import json
 import os
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Callable
 
 import numpy as np
 import torch
@@ -31,21 +31,22 @@ Block = Mapping[str, torch.Tensor]
 
 
 def identity(path: str) -> bytes:
-    """16 bytes that stand for a file as it is now: its path, size and time of change."""
+    """Identity of an image file: 16 bytes, a hash of its path, size and time of change."""
     status = os.stat(path)
     return view_identity(b"", os.path.abspath(path), status.st_size, status.st_mtime_ns)
 
 
 def view_identity(image: bytes, *key: object) -> bytes:
-    """16 bytes that stand for a view of an image (`identity`): `key` is what the view depends on (seed, pass, ...)."""
+    """Identity of a view: 16 bytes, a hash of the image's identity and of `key`, what the view depends on (seed, pass,
+    ...)."""
     return hashlib.blake2b(image + repr(key).encode(), digest_size=16).digest()
 
 
 class FeatureStore:
-    """A folder of features.
+    """A store in a folder.
 
     Args:
-        root: the folder; made when the first features are written.
+        root: the folder; it is made when the first features are written.
     """
 
     def __init__(self, root: str | Path) -> None:
@@ -58,21 +59,22 @@ class FeatureStore:
         identities: Sequence[bytes],
         encode: Callable[[list[int], tuple[str, ...]], Iterable[Block]],
     ) -> tuple[torch.Tensor, dict[str, int]]:
-        """Rows of `spaces[wanted]` for `identities`, in their order; those not in the store are encoded and kept.
+        """Features of N images from one space. Those that the store lacks are encoded, and kept.
 
         Args:
-            spaces: by encoder, everything that its rows depend on beside the image, as JSON values. Rows that must be
-                encoded for `wanted` are encoded for the other spaces that lack them too.
-            wanted: the encoder whose rows are returned.
-            identities: N times 16 bytes.
-            encode: (positions among the N, ascending; encoders) -> blocks of consecutive rows, each by encoder. A
-                block is on disk before the next is asked for: of an interrupted encoding only the last is lost.
+            spaces: {encoder: its space, as JSON values}. What is missing for `wanted` is encoded for all those of the
+                other spaces that lack it too.
+            wanted: the encoder whose features are returned.
+            identities: N times 16 bytes, in the order of the result.
+            encode: called with ascending positions among the N and with names of encoders; yields blocks {encoder:
+                (n, d) features} that together have a row for each position, in order. Each block is written before the
+                next one is asked for, so that an interruption loses one block at most.
 
         Returns:
-            (N, d) float32, and by encoder the number of rows that were encoded.
+            Features (N, d) float32, and {encoder: number of rows that were encoded}.
 
         Raises:
-            InputError: no identities.
+            InputError: no identities, or files of the store vanished while they were used.
         """
         if not identities:
             raise InputError("features were asked for, but of no images")
@@ -89,12 +91,12 @@ class FeatureStore:
             rows = _Rows(self.folder(spaces[wanted]), unique)
             if rows.missing.any():
                 raise InputError(f"{rows.folder}: features vanished while they were written; run the command again")
-        with contextlib.suppress(OSError):  # says when the space was last used; a store may be read-only
+        with contextlib.suppress(OSError):  # pruning goes by the time of last use; a read-only store cannot keep it
             os.utime(rows.folder / "space.json")
         return rows.gather(inverse), counts
 
     def folder(self, space: Space) -> Path:
-        """Where the shards of a space lie."""
+        """The folder of a space, named by a hash of it."""
         text = json.dumps(dict(space), sort_keys=True)
         return self.root / hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
 
@@ -105,7 +107,8 @@ class FeatureStore:
         positions: np.ndarray,
         encode: Callable[[list[int], tuple[str, ...]], Iterable[Block]],
     ) -> None:
-        for space in spaces.values():  # for people and for pruning: says what the folder's features are
+        """Encode the rows at `positions` for all `spaces`, and write each block to their folders."""
+        for space in spaces.values():  # space.json tells people, and `imo store`, what the folder's features are
             folder = self.folder(space)
             if not (folder / "space.json").exists():
                 with atomic_path(folder / "space.json") as temporary:
@@ -121,11 +124,7 @@ class FeatureStore:
 
 
 class _Rows:
-    """Where the rows of some identities lie in a folder's shards.
-
-    Attributes:
-        missing: (U,) bool, the identities that no shard holds.
-    """
+    """Finds the rows of U different, sorted identities in a folder's shards. Damaged shards are removed."""
 
     def __init__(self, folder: Path, unique: np.ndarray) -> None:
         self.folder = folder
@@ -133,7 +132,7 @@ class _Rows:
         self._shard_of = np.full(len(unique), -1)
         self._row_of = np.zeros(len(unique), dtype=np.int64)
         for shard in open_shards(folder):
-            order = np.argsort(shard.identities)  # neighbours are looked up in neighbouring places
+            order = np.argsort(shard.identities)  # a sorted search touches memory in order, which is faster
             names = shard.identities[order]
             place = np.searchsorted(unique, names).clip(max=len(unique) - 1)
             held = (unique[place] == names) & (self._shard_of[place] < 0)
@@ -151,16 +150,17 @@ class _Rows:
 
     @property
     def missing(self) -> np.ndarray:
+        """(U,) bool: the identities that no shard holds."""
         return self._shard_of < 0
 
     def gather(self, inverse: np.ndarray) -> torch.Tensor:
-        """(N, d) float32 for N positions among the identities; only these rows are read."""
+        """Read the rows (N, d) float32 of the identities at positions `inverse` (N,), and no others."""
         shard_of, row_of = self._shard_of[inverse], torch.from_numpy(self._row_of[inverse])
         order = np.argsort(shard_of, kind="stable")
         ends = np.searchsorted(shard_of[order], np.arange(len(self._shards)), side="right")
         out = torch.empty(len(inverse), self._shards[0].features().shape[1], dtype=torch.float32)
         for shard, chosen in zip(self._shards, np.split(order, ends[:-1])):
-            if len(chosen) and chosen[-1] - chosen[0] + 1 == len(chosen):  # no gaps, as they are ascending
+            if len(chosen) and chosen[-1] - chosen[0] + 1 == len(chosen):  # consecutive, as they are ascending
                 span = slice(chosen[0], chosen[-1] + 1)
                 torch.index_select(shard.features(), 0, row_of[span], out=out[span])
             else:
@@ -170,7 +170,8 @@ class _Rows:
 
 
 def open_shards(folder: Path) -> Iterable[Shard]:
-    """The whole shards of a folder; damaged ones are removed with a warning, those of another's pruning passed over."""
+    """The undamaged shards of a folder. Damaged ones are removed with a warning; one that another process removes at
+    the same time is passed over."""
     for path in sorted(folder.glob(f"*{SUFFIX}")):
         try:
             yield Shard(path)
@@ -181,22 +182,22 @@ def open_shards(folder: Path) -> Iterable[Shard]:
 
 
 def discard(path: Path, error: Exception) -> None:
-    """Remove a damaged shard and say so."""
+    """Remove a damaged shard, with a warning."""
     warnings.warn(f"{error}; its features are computed again", stacklevel=2)
     path.unlink(missing_ok=True)
 
 
 def _groups(lacking: Mapping[str, np.ndarray], missing: np.ndarray) -> Iterable[tuple[tuple[str, ...], np.ndarray]]:
-    """Rows by the spaces that lack them: (names, (U,) bool), for all that are missing."""
+    """Group missing rows by the set of spaces that lack them.
+
+    Args:
+        lacking: {space: (U,) bool, the rows that it lacks}.
+        missing: (U,) bool, the rows to group.
+
+    Yields:
+        Names of spaces, and (U,) bool: the rows that these spaces lack and the others have.
+    """
     names = list(lacking)
     bits = sum(lacking[name].astype(np.int64) << i for i, name in enumerate(names))
     for value in np.unique(np.asarray(bits)[missing]):
         yield tuple(name for i, name in enumerate(names) if value >> i & 1), missing & (bits == value)
-
-
-if __name__ == "__main__":
-    import sys
-
-    from imo.workbench.commands.store import main
-
-    sys.exit(main())

@@ -1,4 +1,4 @@
-"""A store's folder as it lies on disk: what there is, what may go. All of it can be computed again."""
+"""Lists the spaces of a store on disk, and removes or merges their files. All features can be computed again."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ import torch
 from imo.errors import InputError
 from imo.store.shards import SUFFIX, DamagedShard, Shard, write_shard
 
-_ABANDONED = 3600.0  # seconds after which a temporary file belongs to no process that still writes it
-_MERGED_ROWS = 32768  # small shards are merged to files of about as many rows
+_ABANDONED = 3600.0  # seconds after which no process is taken to be still writing a temporary file
+_MERGED_ROWS = 32768  # about how many rows small shards are merged to
 
 
 @dataclass
 class SpaceFolder:
-    """One space of a store.
+    """The folder of a space.
 
     Attributes:
-        space: what its features depend on; empty where space.json is missing or damaged.
+        space: what its features depend on beside the image; empty if space.json is missing or damaged.
     """
 
     folder: Path
@@ -33,28 +33,33 @@ class SpaceFolder:
 
     @property
     def shards(self) -> list[Path]:
+        """Its shards, by name."""
         return sorted(self.folder.glob(f"*{SUFFIX}"))
 
     @property
     def temporaries(self) -> list[Path]:
-        """Files that an interrupted process left."""
+        """Temporary files that an interrupted process left."""
         return [path for path in self.folder.glob(".*") if time.time() - path.stat().st_mtime > _ABANDONED]
 
     @property
     def unused(self) -> float:
-        """Seconds since its features were last asked for."""
+        """Seconds since its features were last used."""
         description = self.folder / "space.json"
         return time.time() - (description if description.exists() else self.folder).stat().st_mtime
 
     def remove(self) -> None:
-        """Remove it; files that are not the store's stay."""
+        """Remove the store's files in it, and the folder if nothing else is there."""
         for path in [*self.shards, *self.temporaries, self.folder / "space.json"]:
             path.unlink(missing_ok=True)
         if not any(self.folder.iterdir()):
             self.folder.rmdir()
 
     def tidy(self, dry_run: bool) -> Iterator[str]:
-        """Remove damaged and left-over files and merge small shards; yields a line for each thing done."""
+        """Remove damaged and left-over files and merge small shards; with `dry_run`, change nothing.
+
+        Yields:
+            A line for each thing that is done.
+        """
         for path in self.temporaries:
             yield f"{path}: left over by an interrupted process"
             if not dry_run:
@@ -64,7 +69,7 @@ class SpaceFolder:
             try:
                 shard = Shard(path)
                 shard.features()
-            except FileNotFoundError:  # removed meanwhile
+            except FileNotFoundError:  # removed by another process
                 continue
             except DamagedShard as error:
                 yield str(error)
@@ -84,10 +89,10 @@ class SpaceFolder:
 
 
 def spaces_of(root: Path) -> list[SpaceFolder]:
-    """The spaces of a store, last used first.
+    """The spaces of the store in a folder, last used first.
 
     Raises:
-        InputError: no such folder.
+        InputError: there is no such folder.
     """
     if not root.is_dir():
         raise InputError(f"{root}: no such store; give --store the folder of IMO.STORE (scripts: OUTPUT/features)")
@@ -103,7 +108,8 @@ def spaces_of(root: Path) -> list[SpaceFolder]:
 
 
 def merge(shards: Sequence[Shard]) -> None:
-    """Put the rows of shards of one space into one. Who reads meanwhile finds each row at least once, or encodes it."""
+    """Replace shards of one space by one that has all their rows. The new one is written first, so that a process that
+    reads meanwhile finds every row, or at worst encodes it again."""
     identities = np.concatenate([shard.identities for shard in shards])
     first = np.sort(np.unique(identities, return_index=True)[1])  # two processes may have encoded the same image
     rows = torch.cat([shard.features() for shard in shards])[torch.from_numpy(first)]

@@ -1,5 +1,5 @@
-"""Shards: files of feature rows, each a plain safetensors file of `identities` (n, 16) uint8 and `features` (n, d)
-float32, with the crc32 of both in its metadata. A shard is written whole or not at all and never changed."""
+"""Shards, the files of a store: safetensors with `identities` (n, 16) uint8 and `features` (n, d) float32, and with the
+crc32 of both in the metadata. A shard is written whole or not at all, and never changed."""
 
 from __future__ import annotations
 
@@ -18,27 +18,30 @@ from imo.files import atomic_path
 
 SUFFIX = ".shard"
 _FORMAT = "imo-features-1"
-_checked: set[tuple[str, int, int]] = set()  # (path, size, time of change) of files whose features were found whole
+_checked: set[tuple[str, int, int]] = set()  # (path, size, time of change) of files whose features' crc32 was right
 
 
 class DamagedShard(Exception):
-    """The file is not what was written, or not a shard."""
+    """A file has been changed since it was written, or is no shard."""
 
 
 class Shard:
-    """A shard, mapped into memory: opening it reads the identities alone, and checks them.
+    """A shard that is open for reading. Its features are mapped into memory; opening reads only the identities.
 
     Attributes:
-        identities: (n,) of 16 bytes (numpy's S16).
+        identities: (n,) identities, numpy's S16.
+
+    Raises:
+        DamagedShard: the file is damaged or no shard.
+        OSError: the file cannot be read at all.
     """
 
     def __init__(self, path: Path) -> None:
-        """Raises DamagedShard; OSError where the file cannot be read at all."""
         self.path = path
         status = os.stat(path)
         self._seen = (os.path.abspath(path), status.st_size, status.st_mtime_ns)
         try:
-            with safe_open(path, framework="pt") as file:  # compares the sizes in the header with the file's
+            with safe_open(path, framework="pt") as file:  # refuses a file whose size is not as its header says
                 self._crc32 = json.loads((file.metadata() or {})[_FORMAT])
                 identities = file.get_tensor("identities").numpy()
                 self._features: torch.Tensor = file.get_tensor("features")
@@ -51,9 +54,12 @@ class Shard:
         self.identities = identities.view("S16")[:, 0]
 
     def features(self) -> torch.Tensor:
-        """(n, d) float32, mapped: rows that are not asked for take no memory.
+        """Features (n, d) float32, mapped into memory: rows that are not read take none.
 
-        The checksum is taken once per process and file. Raises DamagedShard.
+        Their checksum is computed once per process and file.
+
+        Raises:
+            DamagedShard: the checksum is wrong.
         """
         if self._seen not in _checked:
             if self._crc32["features"] != zlib.crc32(self._features.numpy().data):
@@ -63,7 +69,7 @@ class Shard:
 
 
 def write_shard(folder: Path, identities: np.ndarray, features: torch.Tensor) -> Path:
-    """Add a shard of rows (n, d) to a folder; identities (n,) S16."""
+    """Write a new shard of features (n, d) with identities (n,), numpy's S16, into a folder; returns its path."""
     names = torch.from_numpy(identities.view(np.uint8).reshape(-1, 16).copy())
     rows = features.detach().float().cpu().contiguous()
     if rows.ndim != 2 or len(rows) != len(names):

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from building import ROOT, build, dataset_class
-from layouts import FALLBACKS, KINDS, TEST_ONLY, WITH_SPLIT, picture, split_layout
+from layouts import FALLBACKS, KINDS, TEST_ONLY, WITH_SPLIT, picture, split_layout, write
 from PIL import Image
 
 from imo.files import open_image
@@ -146,3 +146,24 @@ def test_every_dataset_has_a_config_and_is_tested():
     yamls = {path.stem for path in (ROOT / "configs/datasets").glob("*.yaml")}
     assert yamls == made | set(FALLBACKS) | set(WITH_SPLIT)
     assert {dataset_class(yaml).__module__.rpartition(".")[2] for yaml in yamls} == yamls
+
+
+def test_ragged_classes_as_plantdoc_has_them(tmp_path, command):
+    """Eight of its 27 classes have fewer than 16 training images; nothing counts classes by shots."""
+    kind = dataset_class("plantdoc")
+    split = {"train": [], "val": [], "test": []}
+    counts = (1, 3, 20)
+    for label, count in enumerate(counts):
+        for part, n in (("train", count), ("val", 2), ("test", 2)):
+            split[part] += [[f"{part}{label}_{i}.jpg", label, f"leaf {label}"] for i in range(n)]
+    split_layout(tmp_path, kind)
+    source = next((tmp_path / "plantdoc/all_images").rglob("*.jpg"))
+    for entries in split.values():
+        for name, _, _ in entries:
+            shutil.copy(source, tmp_path / "plantdoc/all_images" / name)
+    write(tmp_path / "plantdoc" / kind.split_file, split)
+    dataset = build("plantdoc", tmp_path, NUM_SHOTS=16)
+    assert [sum(item.label == label for item in dataset.train_x) for label in range(3)] == [1, 3, 16]
+    run = command("TipX", "plantdoc", tmp_path, shots=16)
+    assert run.status == 0, run.err
+    assert "leaf 0 (1), leaf 1 (3)" in run.log

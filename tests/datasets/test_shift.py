@@ -14,7 +14,7 @@ from dassl.data.transforms import build_transform
 from layouts import WNIDS, imagenet, imagenet_a, imagenet_r, imagenet_sketch, imagenetv2, variant, write
 
 import imo
-from imo.datasets.making.corruptions import CORRUPTIONS
+from imo.datasets.base.corruptions import CORRUPTIONS
 from imo.files import open_image
 from imo.workbench import cli, train
 from imo.workbench.commands import compare
@@ -100,7 +100,7 @@ def test_a_cache_is_restricted_to_the_target_s_classes(name, family, command, ad
         trainer = train.run(train.parser().parse_args(argv))
         sys.stdout = screen
         expected = reference(trainer, state, classes, **hyper)
-        torch.testing.assert_close(trainer.logits("test"), expected, atol=2e-3, rtol=1e-3)
+        torch.testing.assert_close(trainer.method.logits(trainer.data.queries("test")), expected, atol=2e-3, rtol=1e-3)
         labels = torch.tensor([item.label for item in trainer.dm.dataset.test])
         results = json.loads((source.folder.parent / target / "results.json").read_text())
         assert results["accuracy"] == pytest.approx(100 * (expected.argmax(1) == labels).float().mean().item())

@@ -60,6 +60,18 @@ class Assets:
             object.__setattr__(self, name, self.folder / names.get(name, name))
 
 
+def tensors_of(state):
+    """A method's state dict, or another, with its settings as tensors too."""
+    extra = state.get("_extra_state", {}).get("settings", {}) if isinstance(state.get("_extra_state"), dict) else {}
+    tensors = {name: value for name, value in state.items() if torch.is_tensor(value)}
+    return {**tensors, **{name: torch.tensor(value, dtype=torch.float64) for name, value in extra.items()}}
+
+
+def scored(trainer, split):
+    """(N, C) logits of a method trainer's method for a split."""
+    return trainer.method.logits(trainer.data.queries(split))
+
+
 @dataclass(frozen=True)
 class Finished:
     """What a command left behind."""
@@ -78,9 +90,10 @@ class Finished:
         return (self.folder / "log.txt").read_text()
 
     def state(self, name="cache"):
-        """The tensors of the checkpoint."""
+        """The tensors of the checkpoint, and the settings of a method as tensors."""
         path = self.folder / name / "model-best.pth.tar"
-        return torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+        state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+        return tensors_of(state)
 
     def assert_refused(self, *words):
         """Status 2, one line on stderr (beside progress bars) that has all words, no results."""

@@ -1,26 +1,23 @@
 """Training of the adapters: objectives, resuming, pieces, processes, validation on held-out classes, failures."""
 
 import importlib.util
-import json
-import os
-import subprocess
+import multiprocessing
+import signal
 import sys
+from multiprocessing import forkserver
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from bench import ROOT, Finished
 from safetensors.torch import load_file
-from torch import nn
+from torch.distributed import run as torchrun
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
 import imo
-from imo.errors import InputError
 from imo.model.adapter import adapters_of
-from imo.trainers.adapter.progress import random_states, set_random_states
-from imo.trainers.adapter.steps import Stepper, learning_rate
-from imo.trainers.base import distributed as _distributed
+from imo.trainers.base import distributed
 from imo.trainers.imo_adapter import IMOAdapter
 
 OPTION = "TRAINER.IMOADAPTER"
@@ -72,8 +69,7 @@ def test_interrupted_and_resumed_equals_uninterrupted(bench, monkeypatch, interr
     whole = bench.main("IMOAdapter", *options, output=bench.folder / "whole")
     folder = bench.folder / "halves"
     interrupted(2)
-    with pytest.raises(KeyboardInterrupt):
-        bench.main("IMOAdapter", *options, output=folder)
+    assert bench.main("IMOAdapter", *options, output=folder).status == 130
     monkeypatch.undo()
     assert [path.name for path in (folder / "adapter").glob("*tar*")] == ["model.pth.tar-2"]  # the last one alone
     assert not (folder / "results.json").exists()
@@ -82,28 +78,18 @@ def test_interrupted_and_resumed_equals_uninterrupted(bench, monkeypatch, interr
     halves = bench.main("IMOAdapter", *options, output=folder)
     for run in (halves, other):
         assert all(torch.equal(value, adapters(whole)[name]) for name, value in adapters(run).items())
-        for key in ("loss_curve", "held_out", "accuracy", "overlap"):
+        for key in ("training", "accuracy"):
             assert run.results[key] == whole.results[key]
         assert "epoch [1/3]" not in run.out
-    assert len(whole.results["loss_curve"]) == 3 * 1  # 2 of 4 classes, 8 images, batches of 6
+    assert len(whole.results["training"]["loss_curve"]) == 3 * 1  # 2 of 4 classes, 8 images, batches of 6
     saved = torch.load(folder / "adapter/model-best.pth.tar", weights_only=True)["state_dict"]["progress._extra_state"]
     assert saved["seconds"] == pytest.approx(halves.results["seconds"]["train"], abs=1e-3)
-
-
-def test_random_states_come_back():
-    states = random_states()
-    draw = lambda: (torch.rand(3).tolist(), np.random.rand(3).tolist(), __import__("random").random())  # noqa: E731
-    first = draw()
-    assert draw() != first
-    set_random_states(states)
-    assert draw() == first
 
 
 def test_half_done_run_of_other_settings_is_refused(bench, monkeypatch, interrupted):
     folder = bench.folder / "run"
     interrupted(1)
-    with pytest.raises(KeyboardInterrupt):
-        bench.main("IMOAdapter", *SMALL, output=folder)
+    assert bench.main("IMOAdapter", *SMALL, output=folder).status == 130
     monkeypatch.undo()
     bench.main("IMOAdapter", *SMALL, "OPTIM.LR", 0.1, output=folder).assert_refused(str(folder), "other settings")
     bench.main("IMOAdapter", *SMALL, flags=("--resume", bench.folder / "none")).assert_refused("--resume", "none")
@@ -122,50 +108,67 @@ def test_pieces_of_a_batch_change_nothing(bench, options):
         for count in (1, 4)  # pieces of 2, 2, 2 images
     ]
     assert_close(*map(adapters, runs))
-    np.testing.assert_allclose(*(run.results["loss_curve"] for run in runs), rtol=1e-4)
+    np.testing.assert_allclose(*(run.results["training"]["loss_curve"] for run in runs), rtol=1e-4)
 
 
-def torchrun(bench, trainer, *options, **more):
-    argv = bench.argv(trainer, *options, **more)
-    command = [sys.executable, "-W", "ignore", "-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    command += [ROOT / "train.py", *argv]
-    run = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
-    return Finished(run.returncode, run.stdout, run.stderr, Path(argv[argv.index("--output-dir") + 1]))
+@pytest.fixture(scope="module", autouse=True)
+def _import_server():
+    """Workers are forked from a process that imports everything once, while other tests run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")
+        modules = ["imo.workbench.train", "lightly.loss", "lightly.transforms"]
+        multiprocessing.get_context("forkserver").set_forkserver_preload(modules)
+        forkserver.ensure_running()
 
 
-def test_two_processes_equal_one(bench):
+@pytest.fixture
+def two_processes(bench, monkeypatch):
+    """two_processes(trainer, *options): `torchrun --nproc_per_node=2 train.py ...`; what both print is put together."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+
+    def run(trainer, *options, **more):
+        argv, logs = bench.argv(trainer, *options, **more), bench.folder / "logs"
+        launch = ["--nproc_per_node=2", "--standalone", "--monitor_interval=0.1", f"--log_dir={logs}", "--redirects=3"]
+        try:
+            torchrun.main([*launch, "--run_path", "--start_method=forkserver", str(ROOT / "train.py"), *argv])
+            status = 0
+        except ChildFailedError:
+            status = 1
+        out, err = (
+            "".join(path.read_text() for path in sorted(logs.rglob(f"std{name}.log"))) for name in ("out", "err")
+        )
+        return Finished(status, out, err, Path(argv[argv.index("--output-dir") + 1]))
+
+    yield run
+    for number, handler in handlers.items():  # torchrun leaves its own
+        signal.signal(number, handler)
+
+
+def test_two_processes_equal_one(bench, two_processes):
     dino = DINO if importlib.util.find_spec("lightly") else ()  # its center is shared too
     options = (*SMALL, *dino, *EXACT, f"{OPTION}.HOLD_OUT", 0.5)
     one = bench.main("IMOAdapter", *options, output=bench.folder / "one")
-    two = torchrun(bench, "IMOAdapter", *options, output=bench.folder / "two")
+    two = two_processes("IMOAdapter", *options, output=bench.folder / "two")
     assert_close(adapters(one), adapters(two))
-    np.testing.assert_allclose(two.results["loss_curve"], one.results["loss_curve"], rtol=1e-4)
+    np.testing.assert_allclose(*(run.results["training"]["loss_curve"] for run in (two, one)), rtol=1e-4)
     assert two.out.count("Finish training") == two.log.count("Finish training") == 1  # the first process alone writes
     assert sorted(path.name for path in two.folder.iterdir()) == sorted(path.name for path in one.folder.iterdir())
 
 
-def test_failure_of_one_process_ends_all(bench):
+def test_failure_of_one_process_ends_all(bench, two_processes):
     path = next((bench.copy_data() / "images/0").glob("train_*.png"))
     path.write_text("no image")
-    run = torchrun(bench, "IMOAdapter", *SMALL, shots=6)
+    run = two_processes("IMOAdapter", *SMALL, shots=6)
     assert run.status != 0
     assert f"error: {path}: image cannot be read" in run.err
     assert not (run.folder / "results.json").exists()
 
 
-def test_batch_that_cannot_be_shared_out(monkeypatch):
-    monkeypatch.setattr(_distributed, "world_size", lambda: 4)
-    for size, images in ((6, 100), (8, 3)):
-        loader = SimpleNamespace(batch_sampler=SimpleNamespace(batch_size=size), dataset=range(images))
-        with pytest.raises(InputError, match=r"BATCH_SIZE.*4 processes"):
-            _distributed.shared_out(loader)
-
-
-def test_encoding_is_shared_out(bench, finished):
+def test_encoding_is_shared_out(bench, finished, two_processes):
     one = finished("TipXPP")
     bench.store = bench.folder / "features"
-    two = torchrun(bench, "TipXPP", "DATALOADER.NUM_WORKERS", 0)
+    two = two_processes("TipXPP", "DATALOADER.NUM_WORKERS", 0)
     assert two.status == 0, two.err
     views = 12 + 20 + 4 * 4 * 10  # validation, test, support
     assert two.results["images_encoded"] == {"clip": views, "adapter": views}
@@ -177,23 +180,23 @@ def test_encoding_is_shared_out(bench, finished):
 
 
 def test_other_trainers_run_in_one_process(bench, monkeypatch):
-    monkeypatch.setattr(_distributed, "world_size", lambda: 2)
+    monkeypatch.setattr(distributed, "world_size", lambda: 2)
     bench.main("CoOp").assert_refused("torchrun", "CoOp")
 
 
 def test_patience_keeps_the_epoch_of_least_overlap(bench, monkeypatch):
     areas = iter([0.5, 0.3, 0.4, 0.35, 0.1])
-    monkeypatch.setattr("imo.trainers.imo_adapter.overlap", lambda features, labels: overlap(features, labels, areas))
 
-    def overlap(features, labels, areas, real=imo.overlap):
+    def overlap(features, labels, real=imo.overlap):
         found = real(features, labels)
         return type(found)(**{**vars(found), "area": next(areas, found.area)})
 
+    monkeypatch.setattr("imo.trainers.adapter.validation.overlap", overlap)
     options = (*SMALL, "OPTIM.MAX_EPOCH", 9, f"{OPTION}.HOLD_OUT", 0.5)
     stopped = bench.main("IMOAdapter", *options, f"{OPTION}.PATIENCE", 2)
-    held_out = stopped.results["held_out"]
-    assert [found["area"] for found in held_out["overlap"]] == pytest.approx([0.5, 0.3, 0.4, 0.35])
-    assert len(held_out["classes"]) == 2 and stopped.results["n_test"] == 10
+    training = stopped.results["training"]
+    assert [found["area"] for found in training["held_out_overlap"]] == pytest.approx([0.5, 0.3, 0.4, 0.35])
+    assert len(training["held_out_classes"]) == 2 and stopped.results["n_test"] == 10
     monkeypatch.undo()
     two_epochs = IMOAdapter.after_epoch
 
@@ -244,50 +247,10 @@ def test_dino_without_its_package(bench, monkeypatch):
     bench.main("IMOAdapter", *DINO).assert_refused("OBJECTIVE", "pip install lightly")
 
 
-def test_learning_rates():
-    options = SimpleNamespace(WARMUP_EPOCHS=2, SCHEDULE="cosine")
-    cfg = SimpleNamespace(OPTIM=SimpleNamespace(LR=8.0), TRAINER=SimpleNamespace(IMOADAPTER=options))
-    rates = [learning_rate(cfg, step, 12, 2) for step in range(12)]
-    half = [8 * (1 + np.cos(np.pi * k / 8)) / 2 for k in range(8)]
-    np.testing.assert_allclose(rates, [2, 4, 6, 8, *half])
-    options.SCHEDULE = "constant"
-    assert [learning_rate(cfg, step, 12, 2) for step in range(12)] == [2, 4, 6, 8] + 8 * [8]
-
-
-@pytest.mark.parametrize(
-    "what, weight, rate, loss",
-    [
-        ("loss", 1.0, 0.1, lambda w: w.sum() * torch.inf),
-        ("gradient", 0.0, 0.1, lambda w: w.sqrt().sum()),  # 0, with an infinite slope
-        ("weight", 1.0, 3e38, lambda w: 10 * w.sum()),
-    ],
-)
-def test_what_is_not_finite_is_named(bench, what, weight, rate, loss):
-    class Objective(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.student = nn.Linear(1, 1, bias=False)
-            nn.init.constant_(self.student.weight, weight)
-
-        def loss(self, visual, views, labels, epoch):
-            return loss(self.student.weight), {}
-
-        before_step = after_step = lambda self, value: None
-
-    options = SimpleNamespace(PREC="fp32", ACCUMULATE=1, CLIP_GRADIENT=0.0)
-    backbone = SimpleNamespace(BACKBONE=SimpleNamespace(NAME="x"))
-    cfg = SimpleNamespace(TRAINER=SimpleNamespace(IMOADAPTER=options), MODEL=backbone)
-    objective = Objective()
-    optim = torch.optim.SGD(objective.parameters(), lr=rate)
-    stepper = Stepper(cfg, objective, None, optim, torch.device("cpu"))
-    with pytest.raises(InputError, match=f"the {what} is infinite or NaN in epoch 2, batch 6"):
-        stepper([torch.zeros(2, 1)], torch.zeros(2, dtype=torch.int64), 1, 5, 0.5)
-
-
 def test_bf16_trains_nearly_the_same(bench):
     options = (*SMALL, *EXACT)
     runs = [bench.main("IMOAdapter", *options, f"{OPTION}.PREC", p, output=bench.folder / p) for p in ("fp32", "bf16")]
-    exact, rounded = (np.array(run.results["loss_curve"])[:, 1] for run in runs)
+    exact, rounded = (np.array(run.results["training"]["loss_curve"])[:, 1] for run in runs)
     assert 0 < np.abs(exact - rounded).max() < 0.05
 
 
@@ -297,4 +260,4 @@ def test_tensorboard_has_the_curve(bench):
 
     run = bench.main("IMOAdapter", *SMALL)
     events = EventAccumulator(str(run.folder / "tensorboard")).Reload()
-    assert len(events.Scalars("train/loss")) == len(json.loads((run.folder / "results.json").read_text())["loss_curve"])
+    assert len(events.Scalars("train/loss")) == len(run.results["training"]["loss_curve"])

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 import imo
 from imo.model.adapter import adapters_of
-from imo.workbench.commands.adapter import main as convert
+from imo.workbench.cli import call
 
 WITHOUT_ADAPTERS = ("ZeroshotCLIP", "TipAdapter", "TipX")
 WITH_ADAPTERS = ("TipAdapterPP", "TipXPP", "IMOAdapter")
@@ -52,7 +52,7 @@ def test_the_authors_checkpoint_gives_what_its_conversion_gives(bench):
     theirs, ours = bench.folder / "model_epoch_0.pt", bench.folder / "adapter.safetensors"
     torch.save(state, theirs)
     (bench.folder / "configs.txt").write_text(str({"adapter_config": {"ffn_num": 8, "ffn_adapter_scalar": "0.5"}}))
-    assert convert(["convert", str(theirs), str(ours)]) == 0
+    assert call("adapter", ["convert", str(theirs), str(ours)]) == 0
     bench.store = bench.folder / "store"
     first = bench.main("TipXPP", "IMO.ADAPTER", theirs, output=bench.folder / "theirs")
     second = bench.main("TipXPP", "IMO.ADAPTER", ours, output=bench.folder / "ours")

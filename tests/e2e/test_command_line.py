@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 import torch
 import torchvision.transforms as T
-from bench import CLASSNAMES, make_dataset
+from bench import CLASSNAMES, make_dataset, scored
 from PIL import Image
 from safetensors.torch import load_file
 
 import imo
+from imo.trainers.base.dataset_task import DatasetTask
 from imo.trainers.base.options import fingerprint
-from imo.trainers.base.training_free import TrainingFreeTrainer
 from imo.trainers.base.views import seeded
 from imo.workbench import train
 
@@ -63,8 +63,8 @@ def test_every_trainer_leaves_results(finished, assets, trainer):
     results = run.results
     corrected = trainer.endswith("PP")
     assert results.keys() >= SCHEMA
-    assert results["schema_version"] == 1
-    assert (results["trainer"], results["dataset"], results["cfg"]) == (trainer, "Digits", "tiny")
+    assert results["schema_version"] == 2
+    assert (results["trainer"], results["dataset"], results["cfg"]) == (trainer, "Digits", "glyph")
     assert (results["shots"], results["seed"], results["n_test"]) == (4, 1, IMAGES["test"])
     assert results["backbone"] == str(assets.backbone)
     assert results["backbone_sha256"] == sha256(assets.backbone)
@@ -83,7 +83,9 @@ def test_every_trainer_leaves_results(finished, assets, trainer):
         "ProKeR": {"beta", "ridge"},
     }.get(trainer[:-2] if corrected else trainer, set())
     assert results["hyper_parameters"].keys() == names
-    assert results["tuned_on"] == ("val (full)" if names else None)
+    assert results["tuned_on"] == ("val (full)" if names else "nothing")
+    assert results["transductive"] == trainer.startswith("TipX")
+    assert results["base"] == (trainer[:-2] if corrected else None)
     assert (results["val_accuracy"] is None) != bool(names)
 
 
@@ -174,7 +176,7 @@ def reference(assets):
 @pytest.mark.parametrize("name", CACHE_TRAINERS)
 def test_logits_and_search_equal_an_independent_computation(bench, reference, name):
     trainer = bench.trainer(name)
-    settings = trainer.state.settings()
+    settings = trainer.method.settings
     gamma = settings.get("gamma", 0.0)
 
     def expected(split, alpha, beta, gamma):
@@ -182,7 +184,7 @@ def test_logits_and_search_equal_an_independent_computation(bench, reference, na
         return zero_shot + alpha * reference.by_class(np.exp(-beta * (1 - affinity))) + gamma * prior
 
     logits = expected("test", settings["alpha"], settings["beta"], gamma)
-    np.testing.assert_allclose(trainer.logits("test").numpy(), logits, atol=1e-2)  # the random CLIP's KL are tiny
+    np.testing.assert_allclose(scored(trainer, "test").numpy(), logits, atol=1e-2)  # the random CLIP's KL are tiny
     results = json.loads((Path(trainer.output_dir) / "results.json").read_text())
     assert results["hyper_parameters"] == settings
     assert results["accuracy"] == pytest.approx(100 * np.mean(logits.argmax(1) == reference.targets("test")))
@@ -206,7 +208,7 @@ def test_logits_and_search_equal_an_independent_computation(bench, reference, na
 def test_zero_shot_equals_an_independent_computation(bench, reference):
     trainer = bench.trainer("ZeroshotCLIP")
     expected = float(reference.model.logit_scale.exp()) * reference.features("test", False) @ reference.classifier.T
-    np.testing.assert_allclose(trainer.logits("test").numpy(), expected, atol=1e-4)
+    np.testing.assert_allclose(scored(trainer, "test").numpy(), expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", ("TipAdapter", "TipX"))
@@ -216,9 +218,7 @@ def test_fresh_adapters_change_nothing(bench, assets, finished, name):
     assert fresh.results["adapter_sha256"] == sha256(assets.fresh_adapter)
     for key in ("accuracy", "macro_f1", "hyper_parameters", "val_accuracy"):
         assert fresh.results[key] == plain.results[key]
-    one, other = fresh.state(), plain.state()
-    del one["method"], other["method"]  # they tell the two apart
-    assert same_state(one, other)
+    assert same_state(fresh.state(), plain.state())
 
 
 def test_corrected_differs_from_plain(finished):
@@ -235,9 +235,7 @@ def test_correction_option_makes_a_plain_trainer_a_corrected_one(bench, finished
 def test_state_dict_and_safetensors_backbones_agree(bench, assets, finished):
     run = bench.main("TipX", "MODEL.BACKBONE.NAME", assets.safetensors)
     assert run.results["backbone_sha256"] == sha256(assets.safetensors)
-    one, other = run.state(), finished("TipX").state()
-    del one["method"], other["method"]
-    assert same_state(one, other)
+    assert same_state(run.state(), finished("TipX").state())
     assert run.results["accuracy"] == finished("TipX").results["accuracy"]
 
 
@@ -272,13 +270,13 @@ def test_fit_never_reads_the_test_set(bench, finished, monkeypatch, trainer):
     plain, digits = finished(trainer), bench.copy_data()
     for path in digits.rglob("test_*.png"):
         path.write_text("no image")
-    items = TrainingFreeTrainer.items
+    items = DatasetTask.items
 
     def guarded(self, split):
         assert split != "test"
         return items(self, split)
 
-    monkeypatch.setattr(TrainingFreeTrainer, "items", guarded)
+    monkeypatch.setattr(DatasetTask, "items", guarded)
     run = bench.main(trainer, "TEST.NO_TEST", True, "IMO.STORE", bench.folder / "store")
     assert run.status == 0, run.err
     assert same_state(run.state(), plain.state())
@@ -466,11 +464,11 @@ def test_inductive_phi_scores_an_image_alone(bench):
     for phi in ("paper", "inductive"):
         output = bench.folder / phi
         whole = bench.trainer("TipXPP", "IMO.PHI", phi, output=output)
-        gamma = whole.state.settings()["gamma"]
+        gamma = whole.method.settings["gamma"]
         flags = ("--eval-only", "--model-dir", output)
         part = bench.trainer("TipXPP", "IMO.PHI", phi, dataset="mnist5k", flags=flags, output=output / "part")
         assert gamma > 0  # or phi would not matter
-        gaps[phi] = (whole.logits("test")[8:13] - part.logits("test")).abs().max().item()
+        gaps[phi] = (scored(whole, "test")[8:13] - scored(part, "test")).abs().max().item()
     assert gaps["inductive"] < 1e-4
     assert gaps["paper"] > 1e-2
 
@@ -484,8 +482,8 @@ def test_validation_full_or_few(bench):
         options = ("DATASET.VALIDATION", validation, "IMO.STORE", store, "TEST.NO_TEST", True)
         trainer = bench.trainer("TipAdapter", *options, shots=2, output=store)
         assert trainer.views.encoded == {"clip": 4 * 2 * 10 + images, "adapter": 0}
-        assert len(trainer.targets("val")) == images
-        assert trainer.tuned_on == f"val ({validation})"
+        assert len(trainer.data.labels("val")) == images
+        assert str(trainer.protocol) == f"val ({validation})"
 
 
 def test_one_shot_with_one_validation_image_a_class(bench):
@@ -558,7 +556,7 @@ def test_trained_adapter_serves_the_corrected_trainers(bench, finished, assets):
     tensors = load_file(path)
     assert len(tensors) == 2 * 4
     assert all(tensors[f"resblocks.{i}.up.weight"].abs().sum() > 0 for i in range(2))
-    assert trained.results["overlap"].keys() == {"none", "adapter"}
+    assert trained.results["training"]["overlap"].keys() == {"none", "adapter"}
     run = bench.main("TipXPP", "IMO.ADAPTER", path)
     assert run.status == 0, run.err
     assert run.results["adapter_sha256"] == sha256(path)

@@ -1,10 +1,12 @@
 """Trained methods, from the command line to results, and their formulas against independent computations."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from bench import CLASSNAMES, make_dataset
+from bench import CLASSNAMES, make_dataset, scored
 
 ON_FEATURES = ("TaskRes", "CLIPAdapter", "TipAdapterF", "TipAdapterFPP", "LPPlusPlus", "CLAP")
 ON_IMAGES = ("CoOp", "CoCoOp")
@@ -44,17 +46,17 @@ def test_run_again_and_test_alone(bench, trainer):
 @pytest.mark.parametrize("trainer", ON_FEATURES)
 def test_fewer_classes_keep_their_logits(bench, trainer):
     made = bench.trainer(trainer, *SHORT)
-    before, classes = made.logits("test"), torch.tensor([2, 0])
-    made.restrict(classes)
-    made.classifier, made.num_classes = made.classifier[classes], 2
-    torch.testing.assert_close(made.logits("test"), before[:, classes], atol=1e-4, rtol=1e-4)
+    before, classes = scored(made, "test"), torch.tensor([2, 0])
+    made.method.restrict(classes)
+    made.data.text = dataclasses.replace(made.text, weights=made.text.weights[classes])
+    torch.testing.assert_close(scored(made, "test"), before[:, classes], atol=1e-4, rtol=1e-4)
 
 
 def test_linear_probe_keeps_its_logits_too(bench):
     made = bench.trainer("LinearProbe")
-    before, classes = made.logits("test"), torch.tensor([2, 0])
-    made.restrict(classes)
-    torch.testing.assert_close(made.logits("test"), before[:, classes], atol=1e-4, rtol=1e-4)
+    before, classes = scored(made, "test"), torch.tensor([2, 0])
+    made.method.restrict(classes)
+    torch.testing.assert_close(scored(made, "test"), before[:, classes], atol=1e-4, rtol=1e-4)
 
 
 # Formulas.
@@ -62,12 +64,12 @@ def test_linear_probe_keeps_its_logits_too(bench):
 
 def test_task_res_takes_a_gradient_step_on_its_formula(bench):
     made = bench.trainer("TaskRes", *ONE_STEP, "IMO.STORE", bench.folder / "store")
-    prompts = [template.format(name) for name in CLASSNAMES for template in made.templates]
+    prompts = [template.format(name) for name in CLASSNAMES for template in made.prompts.templates]
     import clip
 
     with torch.no_grad():
         texts = made.clip_model.encode_text(clip.tokenize(prompts)).view(len(CLASSNAMES), -1, 32).mean(1)
-    torch.testing.assert_close(made.state.base, texts, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(made.method.base_weights, texts, atol=1e-5, rtol=1e-5)
     residual = torch.zeros_like(texts, requires_grad=True)
 
     def logits(features):
@@ -75,45 +77,47 @@ def test_task_res_takes_a_gradient_step_on_its_formula(bench):
         cosines = features @ weights.T / features.norm(dim=1)[:, None] / weights.norm(dim=1)
         return made.clip_model.logit_scale.exp() * cosines
 
-    F.cross_entropy(logits(made.support_features()), made.support_labels()).backward()
-    torch.testing.assert_close(made.state.residual, -0.5 * residual.grad, atol=1e-5, rtol=1e-3)
-    residual = made.state.residual
-    torch.testing.assert_close(made.logits("test"), logits(made.features("test")), atol=1e-4, rtol=1e-4)
+    F.cross_entropy(logits(made.task.keys), made.task.labels).backward()
+    torch.testing.assert_close(made.method.residual, -0.5 * residual.grad, atol=1e-5, rtol=1e-3)
+    residual = made.method.residual
+    torch.testing.assert_close(scored(made, "test"), logits(made.data.queries("test").features), atol=1e-4, rtol=1e-4)
 
 
 def test_clap_takes_a_gradient_step_on_its_formula(bench):
     made = bench.trainer("CLAP", *ONE_STEP, "IMO.STORE", bench.folder / "store")
-    anchors, features, labels = made.text_features(), made.support_features(), made.support_labels()
-    zero_shot = torch.softmax(made.logit_scale * F.normalize(features, dim=-1) @ F.normalize(anchors, dim=-1).T, dim=1)
+    anchors, features, labels = made.text.unnormalised, made.task.keys, made.task.labels
+    cosines = F.normalize(features, dim=-1) @ F.normalize(anchors, dim=-1).T
+    zero_shot = torch.softmax(made.text.logit_scale * cosines, dim=1)
     multipliers = torch.stack([zero_shot[labels == c, c].mean() for c in range(4)])
-    torch.testing.assert_close(made.state.multipliers, multipliers, atol=1e-6, rtol=1e-4)
+    torch.testing.assert_close(made.method.multipliers, multipliers, atol=1e-6, rtol=1e-4)
     weights = anchors.clone().requires_grad_()
     cosines = F.normalize(features, dim=-1) @ (weights / weights.norm(dim=1, keepdim=True)).T
-    F.cross_entropy(made.logit_scale * cosines, labels).backward()  # the penalty has no slope where it is zero
-    torch.testing.assert_close(made.state.weights, anchors - 0.5 * weights.grad, atol=1e-5, rtol=1e-4)
+    F.cross_entropy(made.text.logit_scale * cosines, labels).backward()  # the penalty has no slope where it is zero
+    torch.testing.assert_close(made.method.weights, anchors - 0.5 * weights.grad, atol=1e-5, rtol=1e-4)
 
 
 def test_clip_adapter_against_a_formula(bench):
     made = bench.trainer("CLIPAdapter", *SHORT)
-    down, up, alpha = made.state.down.numpy(), made.state.up.numpy(), float(made.state.alpha)
+    down, up, alpha = made.method.down.numpy(), made.method.up.numpy(), made.method.settings["alpha"]
     assert down.shape == (8, 32) and up.shape == (32, 8) and alpha in (0.2, 0.4, 0.6, 0.8)
-    features, expected = made.features("test").numpy(), []
+    features, expected = made.data.queries("test").features.numpy(), []
     for feature in features:
         adapted = np.maximum(up @ np.maximum(down @ feature, 0), 0)
         mixed = alpha * adapted + (1 - alpha) * feature
-        expected.append(made.logit_scale * (made.classifier.numpy() @ mixed) / np.linalg.norm(mixed))
-    np.testing.assert_allclose(made.logits("test").numpy(), np.array(expected), atol=1e-3)
+        expected.append(made.text.logit_scale * (made.text.weights.numpy() @ mixed) / np.linalg.norm(mixed))
+    np.testing.assert_allclose(scored(made, "test").numpy(), np.array(expected), atol=1e-3)
 
 
 def test_tip_adapter_f_against_a_formula(bench):
     made = bench.trainer("TipAdapterFPP", *SHORT)
-    state, queries = made.state, F.normalize(made.corrected_features("test"), dim=-1)
+    state, settings = made.method, made.method.settings
+    queries = F.normalize(made.data.queries("test").corrected, dim=-1)
     keys = state.keys / state.keys.norm(dim=1, keepdim=True)
-    values = torch.exp(-state.beta.float() * (1 - queries @ keys.T)) @ F.one_hot(state.labels, 4).float()
-    zero_shot = made.logit_scale * F.normalize(made.features("test"), dim=-1) @ made.classifier.T
-    torch.testing.assert_close(made.logits("test"), zero_shot + state.alpha.float() * values, atol=1e-3, rtol=1e-4)
-    assert not torch.equal(keys, F.normalize(made.corrected_support_features(), dim=-1))  # they were trained
-    assert state.settings().keys() == {"alpha", "beta", "epoch"}
+    values = torch.exp(-settings["beta"] * (1 - queries @ keys.T)) @ F.one_hot(state.labels, 4).float()
+    zero_shot = made.text.logit_scale * F.normalize(made.data.queries("test").features, dim=-1) @ made.text.weights.T
+    torch.testing.assert_close(scored(made, "test"), zero_shot + settings["alpha"] * values, atol=1e-3, rtol=1e-4)
+    assert not torch.equal(keys, F.normalize(made.task.corrected_keys, dim=-1))  # they were trained
+    assert settings.keys() == {"alpha", "beta", "epoch"}
 
 
 @pytest.mark.parametrize("trainer", ON_IMAGES)
@@ -138,11 +142,11 @@ def test_prompt_trainers_against_zero_shot_of_their_words(bench, trainer):
 
 def test_the_best_epoch_on_validation_is_kept(bench):
     made = bench.trainer("TaskRes", *SHORT, "TEST.FINAL_MODEL", "best_val", "OPTIM.LR", 0.2)
-    assert made.val_accuracy == made.accuracy("val")
-    assert made.tuned_on == "val (full)" and 1 <= made.state.settings()["epoch"] <= 3
+    assert made.method.tuning_accuracy == made.method.accuracy(made.data.queries("val"))
+    assert str(made.protocol) == "val (full)" and 1 <= made.method.settings["epoch"] <= 3
     last = bench.trainer("TaskRes", *SHORT, "OPTIM.LR", 0.2, output=bench.folder / "last")
-    assert (last.val_accuracy, last.tuned_on) == (None, "nothing")
-    assert last.accuracy("val") <= made.val_accuracy
+    assert (last.method.tuning_accuracy, str(last.protocol)) == (None, "nothing")
+    assert last.method.accuracy(last.data.queries("val")) <= made.method.tuning_accuracy
 
 
 @pytest.mark.parametrize(

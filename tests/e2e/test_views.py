@@ -110,7 +110,7 @@ def test_a_comparison_encodes_each_view_once(bench):
 
 def test_rows_are_computed_once_by_what_they_depend_on(bench):
     trainer = bench.trainer("TipAdapter", "IMO.STORE", bench.folder / "store")
-    items, calls = trainer.items("test"), []
+    items, calls = trainer.data.items("test"), []
 
     def means(batch):
         calls.append(len(batch))
@@ -132,7 +132,7 @@ def test_precision_is_an_option_and_part_of_the_key(bench):
     found = {}
     for precision in ("auto", "fp32", "bf16"):
         trainer = bench.trainer("TipAdapterPP", *store, "IMO.PRECISION", precision, output=bench.folder / precision)
-        found[precision] = trainer.corrected_features("test")
+        found[precision] = trainer.data.queries("test").corrected
         new = 0 if precision == "fp32" else 32  # what CPU takes by itself
         assert trainer.views.encoded["adapter"] == (new and new + 160)
     assert torch.equal(found["auto"], found["fp32"])

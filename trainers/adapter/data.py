@@ -1,46 +1,42 @@
-"""Training images of the adapters, and classes held out of them."""
+"""Classes held out of adapter training, to measure overlap on."""
+
+from __future__ import annotations
 
 import random
+from collections.abc import Collection
+from typing import Any
 
-from dassl.data import DatasetWrapper
+from dassl.data import DataManager
 from dassl.data.data_manager import build_data_loader
+from yacs.config import CfgNode
 
 from imo.errors import InputError
-from imo.trainers.base.views import open_image, seeded
+from imo.trainers.base.seeded_views import SeededViews
 
 
-class SeededViews(DatasetWrapper):
-    """Dassl's training items with augmentation drawn from (seed, epoch, image), not from a global generator."""
+def held_out_classes(cfg: CfgNode, num_classes: int) -> list[int]:
+    """Labels of the held-out classes, ascending: a share HOLD_OUT of all classes, two at least, drawn by cfg.SEED.
 
-    epoch = 0
-
-    def __getitem__(self, index):
-        item = self.data_source[index]
-        image = open_image(item.impath)
-        view = (
-            seeded(self.transform, image, self.cfg.SEED, self.epoch, index) if self.is_train else self.transform(image)
-        )
-        return {"img": view, "label": item.label, "domain": item.domain, "impath": item.impath, "index": index}
-
-
-def held_out_classes(cfg, num_classes):
-    """TRAINER.IMOADAPTER.HOLD_OUT of the classes, at least two, drawn by the seed; ascending."""
+    Raises:
+        InputError: fewer than two classes are left to train on.
+    """
     count = max(2, round(cfg.TRAINER.IMOADAPTER.HOLD_OUT * num_classes))
     if count > num_classes - 2:
         raise InputError(f"TRAINER.IMOADAPTER.HOLD_OUT: {count} of {num_classes} classes leave none to train; lower it")
     return sorted(random.Random(cfg.SEED).sample(range(num_classes), count))
 
 
-def split_by_class(cfg, manager, held_out):
-    """A training loader without these classes, and a test loader of their validation (else training) images."""
-    data, held_out = manager.dataset, set(held_out)
+def split_by_class(cfg: CfgNode, manager: DataManager, held_out: Collection[int]) -> tuple[Any, Any]:
+    """Two data loaders: the training images of all other classes, augmented; and the validation images of the held-out
+    classes as they are (their training images, where the dataset has no validation images)."""
+    data = manager.dataset
     kept = [item for item in data.train_x if item.label not in held_out]
     out = [item for item in data.val or data.train_x if item.label in held_out]
     return _loader_like(cfg, manager.train_loader_x, kept), _loader_like(cfg, manager.test_loader, out)
 
 
-def _loader_like(cfg, loader, items):
-    """A loader as Dassl makes them, of other items."""
+def _loader_like(cfg: CfgNode, loader: Any, items: list[Any]) -> Any:
+    """A data loader with the settings of another one, over other items."""
     is_train = loader.dataset.is_train
     node = cfg.DATALOADER.TRAIN_X if is_train else cfg.DATALOADER.TEST
     return build_data_loader(

@@ -1,36 +1,39 @@
 """Options of adapter training."""
 
+from __future__ import annotations
+
 import torch
 from yacs.config import CfgNode
 
 from imo.errors import InputError
-from imo.trainers.adapter import dino as _dino
+from imo.trainers.adapter import dino
 from imo.trainers.adapter.steps import PRECISIONS, SCHEDULES
 
 OBJECTIVES = ("supervised", "dino")
 
 
-def extend_cfg(cfg):
-    """The trainer's own options."""
+def extend_cfg(cfg: CfgNode) -> None:
+    """Add the node TRAINER.IMOADAPTER to a config."""
     cfg.TRAINER.IMOADAPTER = CfgNode()
     cfg.TRAINER.IMOADAPTER.OBJECTIVE = "supervised"  # or "dino", without labels
     cfg.TRAINER.IMOADAPTER.BOTTLENECK = 64  # hidden size of an adapter
-    cfg.TRAINER.IMOADAPTER.SCALE = 0.03  # factor on its output
-    cfg.TRAINER.IMOADAPTER.DROPOUT = 0.1
-    cfg.TRAINER.IMOADAPTER.SCHEDULE = "constant"  # of the learning rate over steps: constant or cosine
-    cfg.TRAINER.IMOADAPTER.WARMUP_EPOCHS = 0  # before it, with a learning rate that grows from zero
-    cfg.TRAINER.IMOADAPTER.CLIP_GRADIENT = 0.0  # largest norm of the gradient; 0 for any
+    cfg.TRAINER.IMOADAPTER.SCALE = 0.03  # factor on an adapter's output
+    cfg.TRAINER.IMOADAPTER.DROPOUT = 0.1  # probability, between an adapter's two layers
+    cfg.TRAINER.IMOADAPTER.SCHEDULE = "constant"  # learning rate over the steps: constant or cosine
+    cfg.TRAINER.IMOADAPTER.WARMUP_EPOCHS = 0  # first epochs, in which the learning rate grows from zero
+    cfg.TRAINER.IMOADAPTER.CLIP_GRADIENT = 0.0  # larger gradients are shortened to this norm; 0 for never
     cfg.TRAINER.IMOADAPTER.PREC = "fp32"  # or "amp" (fp16 with a loss scale, on GPUs) or "bf16"
     cfg.TRAINER.IMOADAPTER.ACCUMULATE = 1  # pieces in which a batch goes through the model, to save memory
-    # Part of the generic classes that is not trained on; after each epoch, the overlap of their images is measured.
+    # Share of the classes, 0 to 1, that is not trained on; the overlap of their images is measured after each epoch.
     cfg.TRAINER.IMOADAPTER.HOLD_OUT = 0.0
-    # Stop after so many epochs in which that overlap did not fall, and keep the epoch with the least; 0 for never.
+    # Stop when that overlap has not fallen for so many epochs, and save the adapters of the epoch where it was least; 0
+    # to train all epochs and save the last.
     cfg.TRAINER.IMOADAPTER.PATIENCE = 0
-    _dino.extend_cfg(cfg.TRAINER.IMOADAPTER)
+    dino.extend_cfg(cfg.TRAINER.IMOADAPTER)
 
 
-def check(cfg):
-    """Refuse options that do not fit."""
+def check(cfg: CfgNode) -> None:
+    """Raise InputError for an option whose value is unknown, out of range, or at odds with another option."""
     options = cfg.TRAINER.IMOADAPTER
     for name, known in (("OBJECTIVE", OBJECTIVES), ("SCHEDULE", SCHEDULES), ("PREC", tuple(PRECISIONS))):
         if options[name] not in known:
@@ -48,4 +51,4 @@ def check(cfg):
             f"{options.HOLD_OUT}"
         )
     if options.OBJECTIVE == "dino":
-        _dino.check(cfg)
+        dino.check(cfg)

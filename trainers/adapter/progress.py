@@ -1,6 +1,11 @@
-"""What a resumed run needs beside weights and optimiser, so that it ends as an uninterrupted one does."""
+"""What a resumed training needs beside weights and optimiser, so that it ends as an uninterrupted one does."""
 
+from __future__ import annotations
+
+import contextlib
 import random
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,57 +15,100 @@ from imo.errors import InputError
 
 
 class Progress(nn.Module):
-    """Travels in the checkpoint as part of a module's state.
+    """How far a training has come. As a module it is saved in Dassl's checkpoint with the weights, with the states of
+    the random generators.
+
+    Args:
+        settings: fingerprint of the run's options and weights.
+        scaler: the run's gradient scaler.
+        seconds: the run's seconds by stage, of which "train" is kept.
 
     Attributes:
-        settings: fingerprint of the run's options.
         curve: [step, mean loss since the entry before] pairs.
-        validation: one dict an epoch, where overlap is validated.
-        best: the adapters of the epoch with the least overlap, by name; empty where it is not validated.
-        scaler: state of the gradient scaler.
-        seconds: of training so far.
+        validation: for each epoch its "epoch", "area" and "separation"; empty where no classes are held out.
+        best: state of the adapters in the epoch with the smallest area; empty without patience.
     """
 
-    _KEPT = ("settings", "curve", "validation", "best", "scaler", "seconds")
-
-    def __init__(self, settings):
+    def __init__(self, settings: str, scaler: torch.amp.GradScaler, seconds: dict[str, float]) -> None:
         super().__init__()
-        self.settings, self.curve, self.validation, self.best, self.scaler = settings, [], [], {}, {}
-        self.seconds = 0.0
-        self._pending, self._found = [], None
+        self.settings, self.scaler, self.seconds = settings, scaler, seconds
+        self.curve: list[tuple[int, float]] = []
+        self.validation: list[dict[str, float]] = []
+        self.best: dict[str, torch.Tensor] = {}
+        self._pending: list[float] = []
+        self._loaded: Any = None
 
-    def get_extra_state(self):
-        return {**{name: getattr(self, name) for name in self._KEPT}, "random": random_states()}
+    def get_extra_state(self) -> dict[str, Any]:
+        """What checkpoints hold, as tensors and built-in types."""
+        return {
+            "settings": self.settings,
+            "curve": self.curve,
+            "validation": self.validation,
+            "best": self.best,
+            "scaler": self.scaler.state_dict(),
+            "seconds": self.seconds.get("train", 0.0),
+            "random": random_states(),
+        }
 
-    def set_extra_state(self, state):
-        for name in self._KEPT[1:]:
-            setattr(self, name, state[name])
-        self._found = state
+    def set_extra_state(self, state: Any) -> None:
+        """Take the measurements of a checkpoint; `resume` takes the rest."""
+        self.curve, self.validation, self.best = state["curve"], state["validation"], state["best"]
+        self._loaded = state
 
-    def resume(self, directory):
-        """Go on from the checkpoint that was loaded: set the generators as they were when it was written.
+    def resume(self, directory: str) -> None:
+        """Go on from the checkpoint that was loaded: restore the random generators, the scaler and the seconds.
+
+        Args:
+            directory: of the checkpoint, for the message.
 
         Raises:
-            InputError: it is of a run with other options.
+            InputError: the checkpoint was written by a run with other options or weights.
         """
-        if self._found["settings"] != self.settings:
+        if self._loaded["settings"] != self.settings:
             raise InputError(
                 f"{directory}: holds a half-done run with other settings or weights; remove it, or choose another "
                 f"--output-dir (OUTPUT for scripts)"
             )
-        set_random_states(self._found["random"])
+        set_random_states(self._loaded["random"])
+        self.scaler.load_state_dict(self._loaded["scaler"])
+        self.seconds["train"] = self._loaded["seconds"]
 
-    def record(self, step, loss, last):
-        """Add a step's loss to the curve, which gets an entry when `last` says so."""
+    def record(self, step: int, loss: float, last: bool) -> None:
+        """Remember the loss of a step (counted from 1); with `last`, add the mean of those remembered to the curve."""
         self._pending.append(loss)
         if last:
-            self.curve.append([step, sum(self._pending) / len(self._pending)])
+            self.curve.append((step, sum(self._pending) / len(self._pending)))
             self._pending = []
 
+    def validated(self, epoch: int, area: float, separation: float, adapters: Mapping[str, torch.Tensor]) -> None:
+        """Add the overlap that was measured after an epoch (counted from 1), and keep the adapters if it is the least
+        so far."""
+        if area < min((found["area"] for found in self.validation), default=2.0):
+            self.best = dict(adapters)
+        self.validation.append({"epoch": epoch, "area": area, "separation": separation})
 
-def random_states():
-    """The states of all global generators, as tensors and built-in types."""
-    name, keys, position, has_gauss, gauss = np.random.get_state()
+    def out_of_patience(self, patience: int) -> bool:
+        """Whether the last `patience` epochs (0 for any number) brought no smaller area than the best before them."""
+        areas = [found["area"] for found in self.validation]
+        return bool(patience and areas) and len(areas) - 1 - areas.index(min(areas)) >= patience
+
+
+@contextlib.contextmanager
+def checkpoint_errors(directory: str) -> Iterator[None]:
+    """What fails within the block is told as a checkpoint that cannot be resumed (InputError)."""
+    try:
+        yield
+    except (RuntimeError, KeyError, EOFError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            f"--resume: the checkpoint in {directory} is damaged or does not fit ({reason}); remove it"
+        ) from error
+
+
+def random_states() -> dict[str, Any]:
+    """The states of all global random generators, as tensors and built-in types."""
+    state: Any = np.random.get_state()
+    name, keys, position, has_gauss, gauss = state
     return {
         "random": random.getstate(),
         "numpy": (name, torch.from_numpy(keys.astype(np.int64)), position, has_gauss, gauss),
@@ -69,8 +117,8 @@ def random_states():
     }
 
 
-def set_random_states(states):
-    """Undo of `random_states`."""
+def set_random_states(states: Mapping[str, Any]) -> None:
+    """Set the global random generators to what `random_states` gave."""
     random.setstate(states["random"])
     name, keys, *rest = states["numpy"]
     np.random.set_state((name, keys.cpu().numpy().astype(np.uint32), *rest))

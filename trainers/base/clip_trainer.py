@@ -1,41 +1,65 @@
 """What every trainer here shares: the backbone with its correction, checkpoints, and results."""
 
+from __future__ import annotations
+
 import contextlib
+import hashlib
 import os
 import pickle
-import re
 import time
+from collections.abc import Iterator
+from typing import Any, ClassVar
 
 import torch
 from dassl.engine import TrainerX
+from yacs.config import CfgNode
 
+from imo.classify.isoclip import IsoClip
 from imo.errors import InputError
 from imo.files import file_sha256
 from imo.model.adapter import adapters_sha256, blocks_of, load_adapters
 from imo.model.assets import shipped_adapter
 from imo.model.backbone import load_clip, locate
-from imo.results import write_results
-from imo.trainers.base import distributed as _distributed
+from imo.protocol import Protocol
+from imo.results import Result, versions, write_result
+from imo.trainers.base import distributed
 from imo.trainers.base.corrections import ENCODERS, isoclip_of
 from imo.trainers.base.options import CHOICES, fingerprint
+from imo.trainers.base.views import place
 
 
 class ClipTrainer(TrainerX):
     """A trainer on a frozen CLIP.
 
     Attributes of a class:
-        correction: a name of `_corrections.ENCODERS` for trainers that fix it, None where IMO.CORRECTION decides.
+        correction: of image features, for trainers that fix it; None where IMO.CORRECTION decides.
+        base_name: of a corrected variant, the name of the trainer that it corrects.
+        node: name of its options below TRAINER.
         needs_shots: whether it uses a support set.
-        training_free: whether scripts/compare.sh takes it by default.
+        training_free: whether comparisons take it by default.
         runs_in_several_processes: whether torchrun may start it.
+
+    Attributes of an object:
+        seconds: by stage, see `stage`.
+        trained_on: name of the dataset that the state is made on.
+        protocol: on what hyper-parameters are chosen; a trainer sets it in `build_model`.
     """
 
-    correction = None
-    needs_shots = True
-    training_free = False
-    runs_in_several_processes = False
+    correction: str | None = None
+    base_name: ClassVar[str | None] = None
+    node: ClassVar[str] = ""
+    needs_shots: ClassVar[bool] = True
+    training_free: ClassVar[bool] = False
+    runs_in_several_processes: ClassVar[bool] = False
 
-    def check_cfg(self, cfg):
+    protocol: Protocol
+
+    def __init__(self, cfg: CfgNode) -> None:
+        self.seconds: dict[str, float] = {}
+        self.trained_on: str = cfg.DATASET.NAME
+        super().__init__(cfg)
+
+    def check_cfg(self, cfg: CfgNode) -> None:
         shots = cfg.DATASET.NUM_SHOTS
         if self.needs_shots and shots < 1 and shots != -1:
             raise InputError(f"DATASET.NUM_SHOTS: expected a positive number of shots, or -1 for all data, got {shots}")
@@ -46,11 +70,11 @@ class ClipTrainer(TrainerX):
             self.correction = cfg.IMO.CORRECTION
 
     @property
-    def encoder(self):
+    def encoder(self) -> str:
         """The encoder of corrected features: "clip" or "adapter"."""
-        return ENCODERS[self.correction]
+        return ENCODERS[self.correction or "none"]
 
-    def take_data(self, manager):
+    def take_data(self, manager: Any) -> None:
         """Keep of a data manager what Dassl's `build_data_loader` keeps of its own."""
         self.dm = manager
         self.train_loader_x, self.train_loader_u = manager.train_loader_x, manager.train_loader_u
@@ -58,15 +82,16 @@ class ClipTrainer(TrainerX):
         self.num_classes, self.lab2cname = manager.num_classes, manager.lab2cname
         self.num_source_domains = manager.num_source_domains
 
-    def load_backbone(self):
+    def load_backbone(self) -> None:
         """Set `clip_model` (with adapters, if the correction wants them) and the checksums that name it."""
         cfg = self.cfg
         name = cfg.MODEL.BACKBONE.NAME
         print(f"Loading CLIP (backbone: {name})")
         self.backbone_sha256 = file_sha256(locate(name))
-        self.adapter_sha256 = None
+        self.adapter_sha256: str | None = None
         dtype = None if cfg.IMO.PRECISION == "auto" else torch.float32
-        self.clip_model, _ = load_clip(name, self.device, dtype)
+        model: Any = load_clip(name, self.device, dtype)[0]
+        self.clip_model = model
         side = self.clip_model.visual.input_resolution
         if tuple(cfg.INPUT.SIZE) != (side, side):
             raise InputError(f"INPUT.SIZE: backbone '{name}' takes {side}x{side} images, got {tuple(cfg.INPUT.SIZE)}")
@@ -81,11 +106,11 @@ class ClipTrainer(TrainerX):
             print(f"Loading adapters from {path}")
             load_adapters(self.clip_model, path, self.backbone_sha256)
             self.adapter_sha256 = adapters_sha256(path)
-        self.isoclip = None
+        self.isoclip: IsoClip | None = None
         if self.correction == "isoclip":
             self.isoclip = isoclip_of(self.clip_model, name, cfg.IMO.ISOCLIP)
 
-    def train(self):
+    def train(self, start_epoch: int | None = None, max_epoch: int | None = None) -> None:
         if self.needs_shots and getattr(self.dm.dataset, "test_only", False):
             raise InputError(
                 f"DATASET.NAME: {self.cfg.DATASET.NAME} has no training images; build on another dataset and test on "
@@ -94,20 +119,21 @@ class ClipTrainer(TrainerX):
         super().train()
 
     @contextlib.contextmanager
-    def stage(self, name):
-        """Adds the seconds spent in the block to `seconds[name]` of the results."""
-        begun = time.perf_counter()
+    def stage(self, name: str) -> Iterator[None]:
+        """Adds the seconds spent in the block, less those of stages inside it, to `seconds[name]` of the results."""
+        begun, others = time.perf_counter(), sum(self.seconds.values())
         try:
             yield
         finally:
-            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - begun
+            inside = sum(self.seconds.values()) - others
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - begun - inside
 
-    def build_data_loader(self):
-        with _distributed.first_alone():  # a dataset may be made on first use
+    def build_data_loader(self) -> None:
+        with distributed.first_alone():  # a dataset may be made on first use
             super().build_data_loader()
 
-    def save_model(self, epoch, directory, *args, **kwargs):
-        if _distributed.rank() > 0:
+    def save_model(self, epoch: int, directory: str, *args: Any, **kwargs: Any) -> None:
+        if distributed.rank() > 0:
             return
         try:
             super().save_model(epoch, directory, *args, **kwargs)
@@ -118,7 +144,7 @@ class ClipTrainer(TrainerX):
                 f"--output-dir"
             ) from error
 
-    def load_model(self, directory, epoch=None):
+    def load_model(self, directory: str, epoch: int | None = None) -> None:
         if not directory:
             if self.needs_shots:
                 raise InputError(
@@ -132,45 +158,60 @@ class ClipTrainer(TrainerX):
                 raise InputError(f"--model-dir: no checkpoint at {path}; give the output folder of a finished run")
         try:
             super().load_model(directory, epoch)
-        except (RuntimeError, EOFError, KeyError, pickle.UnpicklingError) as error:
+        except (RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise InputError(
                 f"--model-dir: the checkpoint in {directory} is damaged or does not fit ({reason}); train again"
             ) from error
 
-    def cfg_name(self):
-        """Name of the trainer's config file, as scripts put it in the output folder: <cfg>_<K>shots/seed<S>."""
-        match = re.fullmatch(r"(.+)_-?\d+shots", os.path.basename(os.path.dirname(self.output_dir)))
-        name = match[1] if match else ""
-        for option in (self.cfg.DATASET.VALIDATION, self.correction):  # scripts/runs.py puts them behind the name
-            name = name[: -len(option) - 1] if name.endswith(f"-{option}") else name
-        return name
+    def method_names(self) -> tuple[str, str | None]:
+        """What tables call the method, and the method that it is compared with as a correction of it, if it is one."""
+        return type(self).__name__, None
 
-    def write_results(self, test_results, **more):
-        """Write results.json; `more` overrides and extends the common part."""
-        if _distributed.rank() > 0:
+    def write_result(self, test_results: dict[str, float], **fields: Any) -> None:
+        """Write results.json.
+
+        Args:
+            test_results: what Dassl's evaluator gives: accuracy and macro_f1 in percent.
+            fields: of `imo.results.Result`, beside and over the common ones.
+        """
+        if distributed.rank() > 0:
             return
-        cfg = self.cfg
-        results = {
+        cfg, dataset = self.cfg, self.dm.dataset
+        method, base = self.method_names()
+        common = {
             "trainer": cfg.TRAINER.NAME,
-            "dataset": getattr(self.dm.dataset, "target_name", cfg.DATASET.NAME),
-            "cfg": self.cfg_name(),
+            "method": method,
+            "base": base,
+            "correction": self.correction,
+            "cfg": cfg.IMO.CFG,
+            "dataset": getattr(dataset, "target_name", cfg.DATASET.NAME),
+            "trained_on": self.trained_on,
             "backbone": cfg.MODEL.BACKBONE.NAME,
             "backbone_sha256": self.backbone_sha256,
             "adapter_sha256": self.adapter_sha256,
-            "correction": self.correction,
             "shots": cfg.DATASET.NUM_SHOTS,
             "seed": cfg.SEED,
-            "accuracy": test_results["accuracy"],
-            "macro_f1": test_results["macro_f1"],
-            "n_test": len(self.dm.dataset.test),
-            "tuned_on": None,
-            "hyper_parameters": {},
-            "val_accuracy": None,
+            "accuracy": float(test_results["accuracy"]),  # upstream's are NumPy's
+            "macro_f1": float(test_results["macro_f1"]),
+            "n_test": len(dataset.test),
+            "protocol": self.protocol,
+            "tuned_on": str(self.protocol),
+            "data": {
+                part: self.data_digest(items)
+                for part, items in (("support", dataset.train_x), ("val", dataset.val), ("test", dataset.test))
+                if items
+            },
             "seconds": {stage: round(seconds, 3) for stage, seconds in self.seconds.items()},
-            "images_encoded": {},
             "settings": fingerprint(cfg),
-            **more,
+            "versions": versions(),
         }
-        path = write_results(self.output_dir, results)
+        path = write_result(self.output_dir, Result(**{**common, **fields}))
         print(f"Results saved to {path}")
+
+    def data_digest(self, items: Any) -> str:
+        """Hash of the images of a part by their place below the data root, with labels and class names."""
+        root, digest = os.path.expanduser(self.cfg.DATASET.ROOT), hashlib.blake2b(digest_size=16)
+        for item in items:
+            digest.update(f"{place(item.impath, root)}\t{item.label}\t{item.classname}\n".encode())
+        return digest.hexdigest()

@@ -1,14 +1,19 @@
-"""Corrections of the image features that a cache method reads, by their name in IMO.CORRECTION.
+"""Corrections of image features, by their name in IMO.CORRECTION.
 
-A correction is an encoder and a linear map on its un-normalised features. Zero-shot logits and Tip-X's KL keep CLIP's
-own features whatever the correction.
+A correction is an encoder and, for IsoCLIP, a linear map on its un-normalised features. Zero-shot logits and Tip-X's KL
+keep CLIP's own features whatever the correction.
 """
+
+from __future__ import annotations
+
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 
 from imo.classify.isoclip import IsoClip
 from imo.errors import InputError
+from imo.trainers.base.task import Task
 
 ENCODERS = {"none": "clip", "adapter": "adapter", "isoclip": "clip"}
 
@@ -18,8 +23,17 @@ TOPS = (0, 25 / 512, 50 / 512, 100 / 512, 200 / 512)
 BOTTOMS = (0, 25 / 512, 50 / 512)
 
 
-def isoclip_of(model, name, options):
-    """The `IsoClip` of a CLIP model's projectors; refuses ranges in the options (IMO.ISOCLIP) that leave nothing."""
+def isoclip_of(model: Any, name: str, options: Any) -> IsoClip:
+    """The `IsoClip` of a CLIP model's projectors.
+
+    Args:
+        model: CLIP.
+        name: of the backbone, for messages.
+        options: the config node IMO.ISOCLIP.
+
+    Raises:
+        InputError: the backbone has no linear projector, or the options leave no direction.
+    """
     projector = getattr(model.visual, "proj", None)
     if not torch.is_tensor(projector):
         raise InputError(
@@ -31,34 +45,39 @@ def isoclip_of(model, name, options):
     return isoclip
 
 
-def isoclip_ranges(options, rank):
-    """[(top, bottom)] to choose from, fewest dropped first; one pair where the options fix both."""
+def isoclip_ranges(options: Any, rank: int) -> list[tuple[int, int]]:
+    """Pairs (top, bottom) of how many first and last directions to drop, fewest dropped first; a single pair where the
+    options fix both."""
     tops = sorted({round(share * rank) for share in TOPS}) if options.TOP == -1 else [options.TOP]
     bottoms = sorted({round(share * rank) for share in BOTTOMS}) if options.BOTTOM == -1 else [options.BOTTOM]
     pairs = sorted(((top, bottom) for top in tops for bottom in bottoms), key=lambda pair: (sum(pair), pair))
     return [pair for pair in pairs if sum(pair) < rank] or pairs
 
 
-def choose_isoclip(trainer):
-    """(top, bottom) under which most tuning images are nearest, by mean affinity, to the support images of their class;
-    the first such pair in the order of `isoclip_ranges`. The published shares where there is nothing to tune on."""
-    isoclip = trainer.isoclip
-    pairs = isoclip_ranges(trainer.cfg.IMO.ISOCLIP, isoclip.rank)
-    if len(pairs) == 1 or not trainer.tunable:
+def choose_isoclip(isoclip: IsoClip, pairs: list[tuple[int, int]], task: Task) -> tuple[int, int]:
+    """The first pair (top, bottom) under which most tuning images are nearest, by mean affinity, to the support images
+    of their class. Where there is nothing to tune on, the last pair: the published shares."""
+    if len(pairs) == 1 or not task.tunable:
         return pairs[-1]
-    split = trainer.tuning_split
-    queries, keys = trainer.features(split), trainer.support_features()
-    labels, targets, own_keys = trainer.support_labels(), trainer.targets(split), trainer.own_keys(split)
+    queries, keys, num_classes = task.tuning, task.keys, len(task.text)
 
-    def right(pair):
+    def right(pair: tuple[int, int]) -> int:
         corrected = isoclip.map(*pair)
-        affinity = mean_affinity(queries @ corrected, keys @ corrected, labels, trainer.num_classes, own_keys)
-        return int((affinity.argmax(1) == targets).sum())
+        affinity = mean_affinity(
+            queries.features @ corrected, keys @ corrected, task.labels, num_classes, queries.own_keys
+        )
+        return int((affinity.argmax(1) == queries.targets).sum())
 
     return max(pairs, key=right)
 
 
-def mean_affinity(queries, keys, labels, num_classes, own_keys=None):
+def mean_affinity(
+    queries: torch.Tensor,
+    keys: torch.Tensor,
+    labels: torch.Tensor,
+    num_classes: int,
+    own_keys: torch.Tensor | None = None,
+) -> torch.Tensor:
     """(N, C) mean cosine similarity of each query to the keys of each class, without its own key; -inf for no keys."""
     queries, keys = F.normalize(queries, dim=-1), F.normalize(keys, dim=-1)
     one_hot = F.one_hot(labels, num_classes).to(keys.dtype)

@@ -1,11 +1,16 @@
-"""One run in several processes, one a GPU, started by `torchrun --nproc_per_node=N train.py ...`.
+"""One run in several processes, one for each GPU, started by `torchrun --nproc_per_node=N train.py ...`.
 
-Each step's batch is shared out, and every process makes the same update; images are shared out to be encoded into one
-store. All else every process does alike. Beside features, only the first process writes.
+In training, each process takes its part of every batch, gradients are averaged, and all make the same update. Images
+are encoded each by one process, into a store that all read. Everything else is done by every process alike, but only
+the first one writes files other than features.
 """
+
+from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import distributed
@@ -14,8 +19,12 @@ from torch.utils.data import DataLoader
 from imo.errors import InputError
 
 
-def join():
-    """Meet the other processes, if torchrun started any; on GPUs each takes that of its local rank."""
+def join() -> None:
+    """Connect to the other processes, if torchrun started any. Each takes the GPU of its local rank, if there are GPUs.
+
+    Raises:
+        InputError: the others do not answer; so do all functions here that wait for them.
+    """
     if int(os.environ.get("WORLD_SIZE", 1)) < 2 or "LOCAL_RANK" not in os.environ or distributed.is_initialized():
         return
     backend = "gloo"
@@ -26,23 +35,25 @@ def join():
         distributed.init_process_group(backend)
 
 
-def leave():
-    """The end of what `join` began."""
+def leave() -> None:
+    """Disconnect from the other processes."""
     if distributed.is_initialized():
         distributed.destroy_process_group()
 
 
-def world_size():
+def world_size() -> int:
+    """Number of processes; 1 before `join`."""
     return distributed.get_world_size() if distributed.is_initialized() else 1
 
 
-def rank():
+def rank() -> int:
+    """Number of this process among all, from 0."""
     return distributed.get_rank() if distributed.is_initialized() else 0
 
 
 @contextlib.contextmanager
-def first_alone():
-    """The first process goes through the block before the others, which find what it made."""
+def first_alone() -> Iterator[None]:
+    """The other processes run the block when the first one has finished it, and find the files that it made."""
     if rank() > 0:
         barrier()
     yield
@@ -50,22 +61,23 @@ def first_alone():
         barrier()
 
 
-def barrier():
+def barrier() -> None:
+    """Wait until all processes are here."""
     if distributed.is_initialized():
         with _explained():
             distributed.barrier()
 
 
-def from_first(value):
-    """The first process' tensor, in all."""
+def from_first(value: torch.Tensor) -> torch.Tensor:
+    """Overwrite a tensor by the first process's, which has the same shape and dtype; returns it."""
     if world_size() > 1:
         with _explained():
             distributed.broadcast(value, 0)
     return value
 
 
-def weighted_mean(values, weight):
-    """Mean of the processes' vectors, (n,), each with its process' weight; the same in all."""
+def weighted_mean(values: torch.Tensor, weight: float) -> torch.Tensor:
+    """Mean of all processes' vectors (n,), each weighted by its process's `weight`; the same result in all."""
     if world_size() == 1:
         return values
     both = torch.cat([values * weight, values.new_tensor([weight])])
@@ -74,8 +86,8 @@ def weighted_mean(values, weight):
     return both[:-1] / both[-1]
 
 
-def total(counts):
-    """Sums of the processes' {name: count}, which have the same names; all have come here when it returns."""
+def total(counts: dict[str, int]) -> dict[str, int]:
+    """Sum of all processes' counts by name; the names must be the same in all. Returns when all have called it."""
     if world_size() == 1:
         return counts
     sums = torch.tensor(list(counts.values()))
@@ -84,20 +96,24 @@ def total(counts):
     return dict(zip(counts, sums.tolist()))
 
 
-def same_random_state():
-    """All processes draw on as the first one does, so that they draw the same batches."""
+def same_random_state() -> None:
+    """Give PyTorch's global generator the first process's state in all, so that they draw the same batches."""
     if world_size() > 1:
         torch.set_rng_state(from_first(torch.get_rng_state()))
 
 
-def own_random_state():
-    """From here on the other processes draw differently from the first and each other: dropout."""
+def own_random_state() -> None:
+    """Seed PyTorch's global generator differently in each process but the first, so that dropout masks differ."""
     if rank() > 0:
         torch.manual_seed(int(torch.randint(2**31, ())) + rank())
 
 
-def shared_out(loader):
-    """A loader of this process' share of each batch; all processes must draw the same batches."""
+def shared_out(loader: Any) -> DataLoader[Any]:
+    """A data loader of this process's part of each batch of `loader`. All processes must draw the same batches.
+
+    Raises:
+        InputError: the batch size is no multiple of the number of processes, or there are fewer images than processes.
+    """
     count, size = world_size(), loader.batch_sampler.batch_size
     if size % count or len(loader.dataset) < count:
         raise InputError(
@@ -113,19 +129,21 @@ def shared_out(loader):
 
 
 class _Share:
-    def __init__(self, batches):
+    """This process's part of a batch sampler's batches."""
+
+    def __init__(self, batches: Any) -> None:
         self.batches = batches
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[list[int]]:
         return (batch[rank() :: world_size()] for batch in self.batches)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.batches)
 
 
 @contextlib.contextmanager
-def _explained():
-    """Of a process that ended, the others hear from the network alone."""
+def _explained() -> Iterator[None]:
+    """Turn a failed connection to the other processes, the sign that one of them has ended, into an InputError."""
     try:
         yield
     except RuntimeError as error:

@@ -1,23 +1,30 @@
 """What the datasets of a CoOp checkout do not say of themselves."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
 from dassl.data.datasets import DATASET_REGISTRY
 
 from imo.compat.plugins import PREFIX
+from imo.model.templates import DEFAULT
+from imo.protocol import Protocol
 
-DEFAULT_TEMPLATE = "a photo of a {}."
 
-
-def templates_of(dataset, name):
-    """A dataset's prompts; those of ours of the same name where it has none, so that both checkouts agree."""
+def templates_of(dataset: Any, name: str) -> Sequence[str]:
+    """A dataset's prompts; where it has none, those of our dataset of the same name."""
     own = PREFIX + name
     if not hasattr(dataset, "templates") and own in DATASET_REGISTRY.registered_names():
         dataset = DATASET_REGISTRY.get(own)
-    return getattr(dataset, "templates", [DEFAULT_TEMPLATE])
+    templates: Sequence[str] = getattr(dataset, "templates", [DEFAULT])
+    return templates
 
 
-def tuned_on(dataset):
-    """What a search on the validation images is tuned on; CoOp's ImageNet has its test images there."""
-    if hasattr(dataset, "tuned_on"):
-        return dataset.tuned_on
+def protocol_of(dataset: Any) -> Protocol:
+    """What a search on the dataset's validation images is tuned on; CoOp's ImageNet has its test images there."""
+    if hasattr(dataset, "protocol"):
+        found: Protocol = dataset.protocol
+        return found
     tested = {item.impath for item in dataset.test}
-    return "test" if any(item.impath in tested for item in dataset.val or ()) else "val"
+    return Protocol("", "test" if any(item.impath in tested for item in dataset.val or ()) else "val")

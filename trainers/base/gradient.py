@@ -1,128 +1,141 @@
-"""Training of a few tensors on stored features."""
+"""Methods that train a few tensors on stored features by gradient descent, in seconds."""
 
-import warnings
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
-from dassl.optim import build_optimizer
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler
 from tqdm import tqdm
 
 from imo.errors import InputError
-from imo.model.encode import encode_texts
-from imo.trainers.base.schedule import build_schedule
-from imo.trainers.base.training_free import TrainingFreeTrainer
+from imo.trainers.base.methods import Method
+from imo.trainers.base.task import Queries, Task, TextClassifier
+
+Groups = list[dict[str, Any]]  # parameter groups as PyTorch's optimisers take them
 
 
-class GradientTrainer(TrainingFreeTrainer):
-    """Trains tensors of `self.state` by gradient descent on stored features, in seconds.
+@dataclass(frozen=True)
+class Training:
+    """How a method is trained.
 
-    A method gives `fit()`, which makes the tensors and calls `optimise`, and `scores(*inputs)`.
-
-    OPTIM.MAX_EPOCH is the number of epochs. TEST.FINAL_MODEL is Dassl's: "last_step", or "best_val" for the first epoch
-    that is best on validation images; where there are none (protocol `support`), the last stays.
+    Attributes:
+        epochs: passes over the support set.
+        batch_size: support images a step.
+        best_epoch: whether to keep the first epoch that is best on validation images; without them, and otherwise, the
+            last stays.
+        optimizer: makes the optimiser of parameter groups, and its schedule, which steps once an epoch. By default
+            AdamW at 0.001 with a cosine.
     """
 
-    correction = "none"
+    epochs: int = 20
+    batch_size: int = 256
+    best_epoch: bool = False
+    optimizer: Callable[[Groups], tuple[Optimizer, LRScheduler]] | None = None
+
+    def optimizer_of(self, groups: Groups) -> tuple[Optimizer, LRScheduler]:
+        """The optimiser of these parameter groups, and its schedule."""
+        if self.optimizer is not None:
+            return self.optimizer(groups)
+        adamw = torch.optim.AdamW(groups, lr=1e-3)
+        return adamw, CosineAnnealingLR(adamw, self.epochs)
+
+
+class GradientMethod(Method):
+    """A method whose tensors are trained; it implements `fit`, which makes them and calls `optimise`, and `scores`.
+
+    Args:
+        training: how it is trained.
+    """
+
+    correction: ClassVar[str | None] = "none"
     training_free = False
 
-    def build_model(self):
-        super().build_model()
-        self.max_epoch = 1  # of Dassl's loop, which fits, saves and tests; OPTIM.MAX_EPOCH is for `epochs`
+    def __init__(self, training: Training | None = None) -> None:
+        super().__init__()
+        self.training_options = training or Training()
 
-    # What a method is written with.
+    def inputs(self, queries: Queries) -> tuple[torch.Tensor, ...]:
+        """What `scores` takes of queries: tensors with N rows."""
+        return (queries.features,)
 
-    def inputs(self, split):
-        """What `scores` takes of a split: a tuple of tensors with N rows."""
-        return (self.features(split),)
+    def training_inputs(self, task: Task) -> tuple[torch.Tensor, ...]:
+        """The same of the support set: tensors (M, P, ...), one entry for each augmented view."""
+        return (task.views,)
 
-    def training_inputs(self):
-        """The same of the support set: a tuple of tensors (M, passes, ...)."""
-        return (self.support_views("clip"),)
-
-    def scores(self, *inputs):
+    def scores(self, text: TextClassifier, *inputs: torch.Tensor) -> torch.Tensor:
         """(B, C) logits, differentiable in the tensors that are trained."""
         raise NotImplementedError
 
-    def logits(self, split):
-        return self.scores(*self.inputs(split))
+    def logits(self, queries: Queries) -> torch.Tensor:
+        return self.scores(queries.text, *self.inputs(queries))
 
-    def text_features(self):
-        """(C, d) mean over templates of CLIP's text features, not normalised: published step sizes fit their norms."""
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # said when the classifier was built
-            return encode_texts(self.clip_model, self.dm.dataset.classnames, self.templates).mean(1).cpu()
-
-    def generator(self):
-        """A source of random numbers of the run's seed."""
+    def generator(self, task: Task) -> torch.Generator:
+        """A source of random numbers of the task's seed."""
         generator = torch.Generator()
-        if self.cfg.SEED >= 0:
-            generator.manual_seed(self.cfg.SEED)
+        if task.seed >= 0:
+            generator.manual_seed(task.seed)
         else:
             generator.seed()
         return generator
 
-    def accuracy(self, split):
-        """Percent."""
+    def accuracy(self, queries: Queries) -> float:
+        """Percent of the queries that are classified correctly."""
         with torch.no_grad():
-            return 100.0 * (self.logits(split).argmax(1) == self.targets(split)).double().mean().item()
+            return 100.0 * (self.logits(queries).argmax(1) == queries.targets).double().mean().item()
 
-    def epochs(self, *names):
-        """Yields the numbers of the epochs, 1 and up, in which a method trains these tensors of the state, in place.
+    def epochs(self, task: Task, *names: str) -> Iterator[int]:
+        """Yields the numbers of the epochs, 1 and up, in which the caller trains these tensors of the method in place.
 
-        Where the epoch is chosen on validation, sets `val_accuracy` and the setting `epoch`, and leaves the tensors as
-        they were after it.
+        Where the best epoch is kept, the setting `epoch` tells which, and the tensors end as they were after it.
         """
-        choosing = self.cfg.TEST.FINAL_MODEL == "best_val" and self.tuning_split == "val"
-        tensors = [getattr(self.state, name).requires_grad_() for name in names]
+        choosing = self.training_options.best_epoch and not task.leaves_one_out
+        tensors = [getattr(self, name).requires_grad_() for name in names]
         best, best_epoch, kept = -1.0, 0, []
         if choosing:
-            self.inputs("val")  # encoded before the clock of training starts
-        with self.stage("train"):
-            for epoch in tqdm(range(1, self.cfg.OPTIM.MAX_EPOCH + 1), desc="Training", unit="epoch"):
-                yield epoch
-                if choosing and (accuracy := self.accuracy("val")) > best:
-                    best, best_epoch, kept = accuracy, epoch, [tensor.detach().clone() for tensor in tensors]
+            self.inputs(task.tuning)  # encoded before the bar of training begins
+        for epoch in tqdm(range(1, self.training_options.epochs + 1), desc="Training", unit="epoch"):
+            yield epoch
+            if choosing and (accuracy := self.accuracy(task.tuning)) > best:
+                best, best_epoch, kept = accuracy, epoch, [tensor.detach().clone() for tensor in tensors]
         for tensor in tensors:
             tensor.requires_grad_(False)
         if choosing:
             for tensor, value in zip(tensors, kept):
                 tensor.copy_(value)
-            self.val_accuracy = best
-            self.state.set(epoch=best_epoch)
-            print(f"Best epoch on validation: {best_epoch} of {epoch}, accuracy {best:.2f}%")
+            self.keep(task.tuning, {"epoch": best_epoch}, best)
 
-    def optimise(self, *names, penalty=None, **options):
-        """Minimise cross-entropy, plus `penalty()` if there is one, over tensors of the state.
+    def optimise(
+        self, task: Task, *names: str, penalty: Callable[[], torch.Tensor] | None = None, **options: Any
+    ) -> None:
+        """Minimise cross-entropy, plus `penalty()` if there is one, over tensors of the method.
 
-        An epoch takes each support image once, in batches of DATALOADER.TRAIN_X.BATCH_SIZE of which the last may be
-        smaller, as one of its stored augmented views; order and views are drawn from the seed. OPTIM is Dassl's, the
-        schedule steps once an epoch; `options` go to the optimiser beside it.
+        An epoch takes each support image once, in batches of which the last may be smaller, as one of its augmented
+        views; order and views are drawn from the task's seed. `options` go to the optimiser.
         """
-        cfg = self.cfg
-        optim = build_optimizer([{"params": [getattr(self.state, name) for name in names], **options}], cfg.OPTIM)
-        sched = build_schedule(optim, cfg.OPTIM)
-        views, labels = self.training_inputs(), self.support_labels()
-        generator, size = self.generator(), cfg.DATALOADER.TRAIN_X.BATCH_SIZE
-        for epoch in self.epochs(*names):
+        optimizer, schedule = self.training_options.optimizer_of(
+            [{"params": [getattr(self, name) for name in names], **options}]
+        )
+        views, labels = self.training_inputs(task), task.labels
+        generator = self.generator(task)
+        for epoch in self.epochs(task, *names):
             numbers = torch.randint(views[0].shape[1], (len(labels),), generator=generator)
-            for rows in torch.randperm(len(labels), generator=generator).split(size):
-                loss = F.cross_entropy(self.scores(*(view[rows, numbers[rows]] for view in views)), labels[rows])
+            for rows in torch.randperm(len(labels), generator=generator).split(self.training_options.batch_size):
+                inputs = (view[rows, numbers[rows]] for view in views)
+                loss = F.cross_entropy(self.scores(task.text, *inputs), labels[rows])
                 if penalty is not None:
                     loss = loss + penalty()
-                self.check_loss(loss, epoch)
-                optim.zero_grad()
+                if not torch.isfinite(loss):
+                    group = optimizer.param_groups[0]
+                    raise InputError(
+                        f"OPTIM.LR: the loss is infinite or NaN in epoch {epoch} at "
+                        f"{group.get('initial_lr', group['lr']):g}; lower it"
+                    )
+                optimizer.zero_grad()
                 loss.backward()
-                optim.step()
-            sched.step()
-
-    def check_loss(self, loss, epoch):
-        """Refuse to go on with a loss that is not a number."""
-        if not torch.isfinite(loss):
-            raise InputError(
-                f"OPTIM.LR: the loss is infinite or NaN in epoch {epoch} at {self.cfg.OPTIM.LR:g}; lower it"
-            )
-
-    def after_epoch(self):
-        if self.val_accuracy is None:
-            self.tuned_on = "nothing"
-        super().after_epoch()
+                optimizer.step()
+            schedule.step()

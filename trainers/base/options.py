@@ -1,15 +1,21 @@
-"""Options that several trainers read."""
+"""Options that several trainers read, and the digest of all that a result depends on."""
+
+from __future__ import annotations
 
 import hashlib
+import inspect
 import os
+from typing import Any
 
 from dassl import engine
 from yacs.config import CfgNode
 
 from imo.files import file_sha256
 from imo.model.adapter import adapters_sha256
+from imo.model.assets import shipped_adapter, shipped_backbone
 from imo.model.backbone import named_file
 from imo.trainers.base.corrections import ENCODERS
+from imo.trainers.base.methods import Method
 
 CHOICES = {
     "CORRECTION": tuple(ENCODERS),
@@ -19,13 +25,15 @@ CHOICES = {
 }
 _WITHOUT_EFFECT = (
     "OUTPUT_DIR", "RESUME", "VERBOSE", "DATASET.ROOT", "DATASET.CFG", "DATASET.SHIFTS", "DATALOADER.NUM_WORKERS",
-    "IMO.STORE",
+    "IMO.STORE", "IMO.CFG", "IMO.ADAPTER",  # the adapter counts by its content
 )  # fmt: skip
 
 
-def extend_cfg(cfg):
+def extend_cfg(cfg: CfgNode) -> None:
     """Add the node IMO."""
     cfg.IMO = CfgNode()
+    # Name of the trainer's config, for tables; set when the file is read.
+    cfg.IMO.CFG = ""
     # Image features of the cache: "none" (CLIP's own), "adapter" (IMO-corrected, always so in the PP trainers) or
     # "isoclip" (without some singular directions of CLIP's projectors).
     cfg.IMO.CORRECTION = "none"
@@ -49,21 +57,55 @@ def extend_cfg(cfg):
     cfg.IMO.PHI = "paper"
 
 
-def fingerprint(cfg):
-    """Short hash of all options that results depend on, and of the weights that they name as files."""
+def node_of(method: type[Method]) -> str:
+    """Name of a method's own node below TRAINER; a corrected variant shares its base's."""
+    return (method.base or method).__name__.upper()
+
+
+def own_options(method: type[Method], cfg: CfgNode) -> dict[str, Any]:
+    """Defaults of the options that are a method's own: arguments of its `__init__` that the node IMO does not have."""
+    arguments = inspect.signature(method).parameters.values()
+    return {a.name: a.default for a in arguments if a.name != "training" and a.name.upper() not in cfg.IMO}
+
+
+def add_node(cfg: CfgNode, method: type[Method]) -> None:
+    """Add a method's own options to a config, as TRAINER.<METHOD>.<OPTION>."""
+    options = own_options(method, cfg)
+    if options:
+        cfg.TRAINER[node_of(method)] = CfgNode({name.upper(): value for name, value in options.items()})
+
+
+def method_options(method: type[Method], cfg: CfgNode) -> dict[str, Any]:
+    """The arguments of a method's `__init__` as a config has them, but for `training`."""
+    own, names = own_options(method, cfg), inspect.signature(method).parameters
+    node = cfg.TRAINER.get(node_of(method))
+    return {name: (node if name in own else cfg.IMO)[name.upper()] for name in names if name != "training"}
+
+
+def fingerprint(cfg: CfgNode) -> str:
+    """Short hash of all options that a run's result depends on, and of the content of the weights that it uses."""
+    kind = engine.TRAINER_REGISTRY.get(cfg.TRAINER.NAME)
+    weights = _weights(cfg, getattr(kind, "correction", "none") or cfg.IMO.CORRECTION)
     cfg = cfg.clone()
     cfg.defrost()
-    own = cfg.TRAINER.NAME.rpartition(".")[2].removesuffix("PP").upper()
+    own = getattr(kind, "node", kind.__name__.upper())
     for node in {name.upper() for name in engine.TRAINER_REGISTRY.registered_names()} & {*cfg.TRAINER} - {own}:
         del cfg.TRAINER[node]  # another trainer's
     cfg.merge_from_list([part for key in _WITHOUT_EFFECT for part in (key, type(_get(cfg, key))())])
-    backbone, adapter = named_file(cfg.MODEL.BACKBONE.NAME), cfg.IMO.ADAPTER
-    text = cfg.dump() + (file_sha256(backbone) if backbone else "")
-    text += adapters_sha256(adapter) if os.path.isfile(adapter) else ""
-    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+    return hashlib.blake2b((cfg.dump() + weights).encode(), digest_size=8).hexdigest()
 
 
-def _get(cfg, key):
+def _weights(cfg: CfgNode, correction: str) -> str:
+    """Digests of the weights that a run reads from files, shipped ones included. (OpenAI's names stand for content.)"""
+    name = cfg.MODEL.BACKBONE.NAME
+    backbone, adapter = shipped_backbone(name) or named_file(name), None
+    if ENCODERS.get(correction) == "adapter":
+        adapter = cfg.IMO.ADAPTER or shipped_adapter(name)
+    found = [file_sha256(backbone)] if backbone else []
+    return " ".join(found + ([adapters_sha256(adapter)] if adapter and os.path.isfile(adapter) else []))
+
+
+def _get(cfg: CfgNode, key: str) -> Any:
     for part in key.split("."):
         cfg = cfg[part]
     return cfg

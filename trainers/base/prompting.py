@@ -1,4 +1,8 @@
-"""The life of a trainer that learns prompts through the text tower: CoOp's loop, checkpoints and log."""
+"""What CoOp and CoCoOp share: training a prompt learner by Dassl's loop, with CoOp's checkpoints and log."""
+
+from __future__ import annotations
+
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -7,33 +11,43 @@ from dassl.metrics import compute_accuracy
 from dassl.optim import build_optimizer
 from dassl.utils import load_pretrained_weights
 from tqdm import tqdm
+from yacs.config import CfgNode
 
 from imo.errors import InputError
 from imo.model.backbone import unknown_words
 from imo.model.encode import encode_images
-from imo.results import read_results
-from imo.trainers.adapter.data import SeededViews
+from imo.model.prompts import PromptLearner
+from imo.results import Prompts, read_result
 from imo.trainers.base.clip_trainer import ClipTrainer
-from imo.trainers.base.foreign import tuned_on
+from imo.trainers.base.foreign import protocol_of
 from imo.trainers.base.schedule import build_schedule
+from imo.trainers.base.seeded_views import SeededViews
 
 PRECISIONS = ("fp16", "fp32", "amp")
 
 
 class PromptTrainer(ClipTrainer):
-    """Trains a prompt learner on augmented images by Dassl's loop, everything else of CLIP being frozen.
+    """Trains a prompt learner on augmented images; all of CLIP stays frozen.
 
-    A method gives `node`, the name of its options below TRAINER, `build_prompt_learner()` and `similarities(features)`.
-    The checkpoint is `prompt_learner/`, with CoOp's names of parameters: each loads the other's. TEST.FINAL_MODEL is
-    Dassl's: "last_step", as published, or "best_val".
+    A method sets `node`, the name of its options below TRAINER, and defines `build_prompt_learner` and `similarities`.
+    The checkpoint `prompt_learner/` has the parameter names of the published CoOp code, so that either loads the
+    other's. TEST.FINAL_MODEL, as in Dassl, says which epoch is tested: "last_step" (as published) or "best_val".
 
-    Deviations from CoOp: augmentation is a function of (seed, epoch, image); one device; "fp16" and "amp" mean float32
-    where there is no CUDA.
+    Differences from the published code: augmentation depends on (seed, epoch, image) alone; one GPU at most; the
+    precisions "fp16" and "amp" mean float32 where there is no GPU.
+
+    Attributes:
+        chooses_epoch: whether the epoch that is tested is chosen on validation images.
+        protocol: on what a choice was made; for a loaded state, that of the run it comes from.
+        trained_on: name of the dataset that the state was trained on.
+        unknown_words: words of the prompts that mean nothing to the backbone.
     """
 
     correction = "none"
+    learner: PromptLearner
 
-    def check_cfg(self, cfg):
+    def check_cfg(self, cfg: CfgNode) -> None:
+        """Refuse an unknown precision, and choosing an epoch without validation images (InputError)."""
         super().check_cfg(cfg)
         precision = cfg.TRAINER[self.node].PREC
         if precision not in PRECISIONS:
@@ -43,15 +57,17 @@ class PromptTrainer(ClipTrainer):
             raise InputError("TEST.FINAL_MODEL: best_val needs validation images; take last_step")
 
     @property
-    def options(self):
+    def options(self) -> CfgNode:
+        """The method's own options."""
         return self.cfg.TRAINER[self.node]
 
-    def build_data_loader(self):
+    def build_data_loader(self) -> None:
+        """Dassl's loaders, of reproducible views."""
         self.take_data(DataManager(self.cfg, dataset_wrapper=SeededViews))
 
-    def build_model(self):
+    def build_model(self) -> None:
+        """CLIP, the prompt learner, and what trains it."""
         cfg = self.cfg
-        self.seconds = {}
         with self.stage("load"):
             self.load_backbone()
             if self.options.PREC != "fp16":
@@ -67,32 +83,41 @@ class PromptTrainer(ClipTrainer):
             print(f"Warning: words that mean nothing to backbone '{cfg.MODEL.BACKBONE.NAME}': {words}")
         if cfg.MODEL.INIT_WEIGHTS:
             load_pretrained_weights(learner, cfg.MODEL.INIT_WEIGHTS)
-        self.trained_on = cfg.DATASET.NAME
-        self.tuned_on = tuned_on(self.dm.dataset) if self.chooses_epoch else "nothing"
+        self.protocol = protocol_of(self.dm.dataset)
+        if not self.chooses_epoch:
+            self.protocol = self.protocol.nothing()
         self.learner = learner
         self.amp = self.options.PREC == "amp" and self.device.type == "cuda"
-        self.scaler = (getattr(torch.amp, "GradScaler", None) or torch.cuda.amp.GradScaler)(enabled=self.amp)
+        self.scaler = torch.amp.GradScaler(enabled=self.amp)
         self.optim = build_optimizer(learner, cfg.OPTIM)
         self.sched = build_schedule(self.optim, cfg.OPTIM)
         self.register_model("prompt_learner", learner, self.optim, self.sched)
 
-    def build_prompt_learner(self):
-        """The module that is trained, an `imo.model.prompts.PromptLearner`."""
+    def build_prompt_learner(self) -> PromptLearner:
+        """The module that is trained."""
         raise NotImplementedError
 
-    def similarities(self, features):
-        """(B, C) cosine similarities of normalised image features (B, d) to the texts of the classes."""
+    def similarities(self, features: torch.Tensor) -> torch.Tensor:
+        """Cosine similarities (B, C) of normalised image features (B, d) to the texts of the classes."""
         raise NotImplementedError
 
-    def model_inference(self, image):
-        """(B, C) logits."""
+    def model_inference(self, image: torch.Tensor) -> torch.Tensor:
+        """Logits (B, C) of images (B, 3, H, W)."""
         features = F.normalize(encode_images(self.clip_model, image), dim=-1).to(self.clip_model.dtype)
-        return self.clip_model.logit_scale.exp() * self.similarities(features)
+        logits: torch.Tensor = self.clip_model.logit_scale.exp() * self.similarities(features)
+        return logits
 
-    def before_epoch(self):
-        self.train_loader_x.dataset.epoch = self.epoch
+    def before_epoch(self) -> None:
+        """Have the training images augmented anew."""
+        dataset: Any = self.train_loader_x.dataset
+        dataset.epoch = self.epoch
 
-    def forward_backward(self, batch):
+    def forward_backward(self, batch: dict[str, Any]) -> dict[str, float]:
+        """Make the step of a batch; returns its loss, and its accuracy in percent.
+
+        Raises:
+            InputError: the loss is infinite or NaN.
+        """
         image, label = self.parse_batch_test(batch)
         with torch.autocast("cuda", enabled=self.amp):
             output = self.model_inference(image)
@@ -110,23 +135,29 @@ class PromptTrainer(ClipTrainer):
             self.update_lr()
         return {"loss": loss.item(), "acc": compute_accuracy(output, label)[0].item()}
 
-    def run_epoch(self):
+    def run_epoch(self) -> None:
+        """Dassl's loop over the batches, timed."""
         with self.stage("train"):
             super().run_epoch()
 
-    def save_model(self, epoch, directory, is_best=False, val_result=None, model_name=""):
-        # The last epoch is the best where none is chosen, and a result is always a number: upstream formats it.
+    def save_model(
+        self, epoch: int, directory: str, is_best: bool = False, val_result: float | None = None, model_name: str = ""
+    ) -> None:
+        """Write a checkpoint. The last epoch is the best where none is chosen."""
         is_best = is_best or (not self.chooses_epoch and epoch + 1 == self.max_epoch)
-        super().save_model(epoch, directory, is_best, 0.0 if val_result is None else val_result, model_name)
+        result = 0.0 if val_result is None else val_result  # upstream's load_model formats it as a number
+        super().save_model(epoch, directory, is_best, result, model_name)
 
-    def load_model(self, directory, epoch=None):
+    def load_model(self, directory: str, epoch: int | None = None) -> None:
+        """Load a finished run's prompts, and where they come from, if its results say so."""
         super().load_model(directory, epoch)
-        source = read_results(directory or "") or {}
-        self.trained_on = source.get("dataset", self.trained_on)
-        self.tuned_on = source.get("tuned_on", self.tuned_on)
+        source = read_result(directory) if directory else None
+        if source is not None:
+            self.trained_on, self.protocol = source.trained_on, source.protocol
 
     @torch.no_grad()
-    def test(self, split=None):
+    def test(self, split: str | None = None) -> float:
+        """Test on a split and, for the test split, write results; returns the accuracy, in percent."""
         split = split or self.cfg.TEST.SPLIT
         print(f"Evaluate on the *{split}* set")
         self.set_model_mode("eval")
@@ -135,13 +166,12 @@ class PromptTrainer(ClipTrainer):
             for batch in tqdm(self.val_loader if split == "val" else self.test_loader):
                 image, label = self.parse_batch_test(batch)
                 self.evaluator.process(self.model_inference(image), label)
-            results = self.evaluator.evaluate()
+            results: dict[str, float] = self.evaluator.evaluate()
         if split == "test":
-            self.write_results(
+            self.write_result(
                 results,
-                tuned_on=self.tuned_on,
                 val_accuracy=self.best_result if self.best_result > 0 else None,
                 trained_on=self.trained_on,
-                unknown_prompt_words=self.unknown_words,
+                prompts=Prompts(unknown_words=tuple(self.unknown_words)),
             )
         return results["accuracy"]

@@ -4,71 +4,87 @@ A view is a function of (seed, image, pass) alone: the same image gives the same
 whatever the batch size, worker count or order. (The published code draws from one global generator.)
 """
 
+from __future__ import annotations
+
 import hashlib
 import os
 import random
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from dassl.data.transforms import build_transform
+from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
+from yacs.config import CfgNode
 
 from imo.errors import InputError
 from imo.files import open_image
 from imo.model.encode import forward_images, in_blocks
 from imo.store import FeatureStore, identity, view_identity
-from imo.trainers.base import distributed as _distributed
+from imo.trainers.base import distributed
+
+Transform = Callable[[Image.Image], Any]
+Compute = Callable[[torch.Tensor, tuple[str, ...]], dict[str, torch.Tensor]]  # batch, encoders -> rows by encoder
+
+Spaces = dict[str, dict[str, object]]  # by encoder, what its rows depend on beside the image; see FeatureStore.fetch
+
+_rng: Any = np.random  # numpy's types leave out the two functions used here
 
 
-def seeded(transform, image, *key):
+def seeded(transform: Transform, image: Image.Image, *key: object) -> Any:
     """`transform(image)` with all randomness drawn from `key`; global random states are left as they were."""
     seed = int.from_bytes(hashlib.blake2b(repr(key).encode(), digest_size=8).digest(), "big") >> 1
-    states = random.getstate(), np.random.get_bit_generator(), torch.get_rng_state()
+    states = random.getstate(), _rng.get_bit_generator(), torch.get_rng_state()
     # The quickest ways: np.random's state takes long to copy, and torch.manual_seed, which seeds GPUs too, takes longer
     # than most transforms.
     random.seed(seed)
-    np.random.set_bit_generator(np.random.PCG64(seed))
+    _rng.set_bit_generator(np.random.PCG64(seed))
     torch.default_generator.manual_seed(seed)
     try:
         return transform(image)
     finally:
         random.setstate(states[0])
-        np.random.set_bit_generator(states[1])
+        _rng.set_bit_generator(states[1])
         torch.set_rng_state(states[2])
 
 
-def place(path, root):
+def place(path: str, root: str) -> str:
     """Where an image lies below the data root: its name in the seed of a view, the same on every machine."""
     return os.path.relpath(path, root).replace(os.sep, "/")
 
 
-class _Views(Dataset):
+class _Views(Dataset[Any]):
     """Passes of images, image by image, so that an image is read once for its passes; pass None is the test view.
 
     Args:
         images: paths.
         passes: pass numbers, the same for all images.
+        seed: of the run.
         root: see `place`.
     """
 
-    def __init__(self, images, passes, transform, seed, root):
-        self.images, self.passes, self.transform, self.seed, self.root = images, passes, transform, seed, root
-        self._opened = None, None
+    transform: Transform  # set before the first view is asked for
 
-    def __len__(self):
+    def __init__(self, images: Sequence[str], passes: Sequence[int | None], seed: int, root: str) -> None:
+        self.images, self.passes, self.seed, self.root = images, passes, seed, root
+        self._opened: tuple[str, Image.Image] | None = None
+
+    def __len__(self) -> int:
         return len(self.images) * len(self.passes)
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: int) -> Any:
         path, number = self.images[index // len(self.passes)], self.passes[index % len(self.passes)]
-        if self._opened[0] != path:
+        if self._opened is None or self._opened[0] != path:
             self._opened = path, open_image(path)
         image = self._opened[1]
         if number is None:
             return self.transform(image)
         return seeded(self.transform, image, self.seed, place(path, self.root), number)
 
-    def identities(self):
+    def identities(self) -> Iterator[bytes]:
         """The store's 16 bytes for each view."""
         for path in self.images:
             image = identity(path)
@@ -79,9 +95,9 @@ class _Views(Dataset):
                 yield from (view_identity(image, *key, number) for number in self.passes)
 
 
-def loader_workers(asked, batches):
+def loader_workers(asked: int, batches: int) -> int:
     """Processes that load images: as asked for (DATALOADER.NUM_WORKERS), but no more than cores or batches."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(asked, cores, batches)
 
 
@@ -89,7 +105,10 @@ class ViewEncoder:
     """Features of Dassl items, each view encoded once.
 
     Args:
-        adapter_sha256: None without adapters; there is one encoder then.
+        cfg: of the run; INPUT, IMO, DATALOADER, SEED and DATASET.ROOT are read.
+        model: CLIP.
+        backbone_sha256: names its weights.
+        adapter_sha256: names its adapters; None without any, when there is one encoder.
 
     Attributes:
         both: the kinds of view ("test", "train") of which the features of both encoders will be asked for: where both
@@ -97,16 +116,16 @@ class ViewEncoder:
         encoded: number of views that had to be encoded, by encoder ("clip", "adapter").
     """
 
-    def __init__(self, cfg, model, backbone_sha256, adapter_sha256):
+    def __init__(self, cfg: CfgNode, model: Any, backbone_sha256: str, adapter_sha256: str | None) -> None:
         self.cfg, self.model = cfg, model
         self.store = FeatureStore(cfg.IMO.STORE)
         self.encoded = {"clip": 0, "adapter": 0}
         self._sha256 = {"clip": None, "adapter": adapter_sha256}
-        self.both = ("test",)
+        self.both: tuple[str, ...] = ("test",)
         self._autocast = {"bf16": torch.bfloat16}.get(cfg.IMO.PRECISION)
         self._weight = model.visual.conv1.weight
         # Everything a view's features depend on beside image, seed and pass: the options of all transforms, by value.
-        self._space = {
+        self._space: dict[str, object] = {
             "backbone": backbone_sha256,
             "adapter": None,
             "dtype": str(self._weight.dtype),
@@ -114,16 +133,22 @@ class ViewEncoder:
             "input": str(cfg.INPUT),
         }
 
-    def test_features(self, items, encoder, what):
+    def test_features(self, items: Sequence[Any], encoder: str, what: str) -> torch.Tensor:
         """(N, d) float32 un-normalised features of the test views."""
         return self._features(items, [None], encoder, what)
 
-    def support_views(self, items, encoder):
+    def support_views(self, items: Sequence[Any], encoder: str) -> torch.Tensor:
         """(M, passes, d) float32 un-normalised features of augmented views."""
         count = self.cfg.IMO.PASSES
         return self._features(items, list(range(count)), encoder, "support set").view(len(items), count, -1)
 
-    def rows(self, items, key, compute, what):
+    def rows(
+        self,
+        items: Sequence[Any],
+        key: Mapping[str, object],
+        compute: Callable[[torch.Tensor], torch.Tensor],
+        what: str,
+    ) -> torch.Tensor:
         """(N, k) float32 rows computed from the test views.
 
         Args:
@@ -133,44 +158,61 @@ class ViewEncoder:
         spaces = {"rows": {**self._space, "view": "test", "rows": dict(key)}}
 
         @torch.no_grad()
-        def compute_rows(batch, names):
+        def compute_rows(batch: torch.Tensor, names: tuple[str, ...]) -> dict[str, torch.Tensor]:
             return {"rows": compute(batch)}
 
         return self._fetch(items, [None], spaces, "rows", compute_rows, what)
 
-    def _features(self, items, passes, encoder, what):
+    def _features(self, items: Sequence[Any], passes: Sequence[int | None], encoder: str, what: str) -> torch.Tensor:
         view = "test" if passes == [None] else "train"
         names = ("clip", "adapter") if view in self.both and self._sha256["adapter"] else (encoder,)
-        spaces = {name: {**self._space, "view": view, "adapter": self._sha256[name]} for name in names}
+        spaces: Spaces = {name: {**self._space, "view": view, "adapter": self._sha256[name]} for name in names}
 
-        def compute(batch, names):
+        def compute(batch: torch.Tensor, names: tuple[str, ...]) -> dict[str, torch.Tensor]:
             return {name: forward_images(self.model, batch, name == "adapter", self._autocast) for name in names}
 
         return self._fetch(items, passes, spaces, encoder, compute, what)
 
-    def _fetch(self, items, passes, spaces, wanted, compute, what):
+    def _fetch(
+        self,
+        items: Sequence[Any],
+        passes: Sequence[int | None],
+        spaces: Spaces,
+        wanted: str,
+        compute: Compute,
+        what: str,
+    ) -> torch.Tensor:
         """Rows of `spaces[wanted]`; `compute` gives rows by encoder for a batch on the model's device.
 
         Each of several processes encodes its share of the images into the store, where all find the rest.
         """
-        rows, counts = None, {}
-        share = items[_distributed.rank() :: _distributed.world_size()]
+        share = items[distributed.rank() :: distributed.world_size()]
+        counts: dict[str, int] = {}
         if share:
             rows, counts = self._fetch_here(share, passes, spaces, wanted, compute, what)
-        for name, count in _distributed.total({name: counts.get(name, 0) for name in spaces}).items():
+        for name, count in distributed.total({name: counts.get(name, 0) for name in spaces}).items():
             self.encoded[name] = self.encoded.get(name, 0) + count
         if len(share) < len(items):  # the totals are there when all have encoded
             rows, _ = self._fetch_here(items, passes, spaces, wanted, compute, what)
         return rows
 
-    def _fetch_here(self, items, passes, spaces, wanted, compute, what):
+    def _fetch_here(
+        self,
+        items: Sequence[Any],
+        passes: Sequence[int | None],
+        spaces: Spaces,
+        wanted: str,
+        compute: Compute,
+        what: str,
+    ) -> tuple[torch.Tensor, dict[str, int]]:
         """As `_fetch`, in this process alone; also the numbers of rows that were encoded."""
         cfg = self.cfg
         images = [item.impath for item in items]
-        views = _Views(images, passes, None, cfg.SEED, os.path.expanduser(cfg.DATASET.ROOT))
+        views = _Views(images, passes, cfg.SEED, os.path.expanduser(cfg.DATASET.ROOT))
 
-        def encode(chosen, names):
-            views.transform = build_transform(cfg, is_train=passes != [None])
+        def encode(chosen: list[int], names: tuple[str, ...]) -> Iterable[dict[str, torch.Tensor]]:
+            transform: Any = build_transform(cfg, is_train=passes != [None])
+            views.transform = transform
             batches = self._batches(views, chosen, f"Encoding {what} ({', '.join(names)})")
             done = 0
             for block in in_blocks(compute(batch, names) for batch in batches):
@@ -181,7 +223,7 @@ class ViewEncoder:
 
         return self.store.fetch(spaces, wanted, list(views.identities()), encode)
 
-    def _batches(self, views, chosen, label):
+    def _batches(self, views: _Views, chosen: list[int], label: str) -> Iterator[torch.Tensor]:
         """Batches of the chosen views, on the model's device and in its data type."""
         size = self.cfg.DATALOADER.TEST.BATCH_SIZE
         workers = loader_workers(self.cfg.DATALOADER.NUM_WORKERS, -(-len(chosen) // size))
@@ -191,7 +233,7 @@ class ViewEncoder:
             yield batch.to(self._weight.device, self._weight.dtype, non_blocking=True)
 
     @staticmethod
-    def _check(rows, images, name):
+    def _check(rows: torch.Tensor, images: Sequence[str], name: str) -> None:
         finite = torch.isfinite(rows).all(1)
         if not finite.all():
             bad = images[int((~finite).nonzero()[0])]

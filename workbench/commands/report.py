@@ -1,7 +1,8 @@
 """Tables, pictures and one page from the finished runs of an output folder.
 
-    imo report OUTPUT                           writes OUTPUT/report/report.html and what is in it
-    imo report OUTPUT --against expected/*.csv  which figures differ from stored ones (status 1 if any)
+    imo report OUTPUT                             writes OUTPUT/report/report.html and what is in it
+    imo report OUTPUT --document docs/RESULTS.md  writes that file and its pictures instead
+    imo report OUTPUT --against expected/*.csv    which figures differ from stored ones (status 1 if any)
 
 It runs no trainer: it reads results.json files, the search surfaces beside them and what `imo overlap` left.
 """
@@ -18,6 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("output", nargs="?", default="output", help="folder of finished runs (default: output)")
     parser.add_argument("--methods", nargs="+", default=[], metavar="METHOD", help="only these, as tables name them")
     parser.add_argument("--against", nargs="+", metavar="CSV", help="compare with figures in files like compare.csv")
+    parser.add_argument("--document", type=Path, metavar="FILE", help="write all numbers into one Markdown file")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -30,6 +32,11 @@ def run(args: argparse.Namespace) -> int:
         table, differing = against(sources.runs, read_expected(args.against))
         print(table.terminal(bold))
         return 1 if differing else 0
+    if args.document:
+        from imo.workbench.report.document import write_document
+
+        print("Written to " + ", ".join(map(str, write_document(sources, args.document))))
+        return 0
     from imo.workbench.report.write import write  # needs matplotlib
 
     tables, path = write(sources, Path(args.output) / "report")

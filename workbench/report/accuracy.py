@@ -3,35 +3,46 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+from msgspec.structs import replace
+
+from imo.results import Result
 from imo.workbench.report.formats import Entry, Table
 from imo.workbench.report.statistics import sign_flip
-from imo.workbench.report.tables import Cell, Run, averages, comparison
+from imo.workbench.report.tables import AnyResult, Cell, averages, comparison, variants
 
 _MISSING = Entry("missing")
 
 
-def seeds_of(runs: Sequence[Run]) -> list[int]:
+def seeds_of(runs: Sequence[Result]) -> list[int]:
     """Seeds that a complete cell has: those of any run that uses shots."""
-    return sorted({run["seed"] for run in runs if run["shots"] != 0})
+    return sorted({run.seed for run in runs if run.shots != 0})
 
 
-def with_average(runs: Sequence[Run], name: str = "average") -> list[Run]:
+def with_average(runs: Sequence[AnyResult], name: str = "average") -> list[AnyResult]:
     """Runs, and the average over all their datasets, where there are several: of each seed that all datasets have."""
-    datasets = dict.fromkeys(run["dataset"] for run in runs)
+    datasets = dict.fromkeys(run.dataset for run in runs)
     # A method without shots is the same whatever the seed, and may have run under another on each dataset.
-    plain = [{**run, "seed": 0} if run["shots"] == 0 else run for run in runs]
+    plain = [replace(run, seed=0) if run.shots == 0 else run for run in runs]
     return [*plain, *(averages(plain, datasets, name) if len(datasets) > 1 else [])]
 
 
-def accuracy_table(runs: Sequence[Run], shots: int, name: str, title: str) -> Table:
+def transductive(runs: Iterable[Result]) -> str:
+    """A sentence that names the methods whose prediction for one test image depends on the others; or nothing."""
+    runs = list(runs)
+    variant = variants(runs)
+    named = dict.fromkeys(run.method + variant(run) for run in runs if run.transductive)
+    return f" Transductive (one test image's prediction depends on the others): {', '.join(named)}." if named else ""
+
+
+def accuracy_table(runs: Sequence[Result], shots: int, name: str, title: str) -> Table:
     """Methods x datasets at one number of shots, methods without shots beside them; best of the complete in bold."""
-    there = {run["dataset"] for run in runs if run["shots"] == shots}
-    chosen = with_average([run for run in runs if run["shots"] in (0, shots) and run["dataset"] in there])
+    there = {run.dataset for run in runs if run.shots == shots}
+    chosen = with_average([run for run in runs if run.shots in (0, shots) and run.dataset in there])
     rows = comparison(chosen).rows
     cells = {place: next(iter(row.values())) for place, row in rows.items()}  # a method has 0 shots or `shots`
-    datasets = list(dict.fromkeys(run["dataset"] for run in chosen))
+    datasets = list(dict.fromkeys(run.dataset for run in chosen))
     without = {method for (_, method), row in rows.items() if 0 in row}
     methods = sorted(dict.fromkeys(method for _, method in rows), key=lambda method: method not in without)
     seeds = seeds_of(runs)
@@ -52,12 +63,12 @@ def accuracy_table(runs: Sequence[Run], shots: int, name: str, title: str) -> Ta
     note = (
         f"Accuracy in percent, mean ± sample standard deviation over n={len(seeds)} seeds "
         f"({', '.join(map(str, seeds))}); the best complete mean in bold. The average takes a seed only where all "
-        f"datasets have it."
+        f"datasets have it.{transductive(chosen)}"
     )
     return Table(name, title, ("method", *datasets), lines, note)
 
 
-def gain_table(runs: Sequence[Run], name: str, title: str) -> Table:
+def gain_table(runs: Sequence[Result], name: str, title: str) -> Table:
     """Gain of each correction at each number of shots, by dataset and over all, with its tests."""
     gains = comparison(runs).gains if runs else {}
     datasets = list(dict.fromkeys(dataset for dataset, _ in gains))

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from imo.errors import InputError
+from imo.results import Result
 from imo.workbench.report.formats import Entry, Table
-from imo.workbench.report.tables import CSV_COLUMNS, Run, comparison
+from imo.workbench.report.tables import CSV_COLUMNS, comparison
 
 _LEAST = 0.1  # points that count as equal whatever the spread: the last digit of published tables
 
@@ -60,7 +61,7 @@ def _figure(row: dict[str, str], where: str) -> tuple[tuple[str, str, int], Expe
     return key, cell
 
 
-def against(runs: Sequence[Run], expected: dict[tuple[str, str, int], Expected]) -> tuple[Table, int]:
+def against(runs: Sequence[Result], expected: dict[tuple[str, str, int], Expected]) -> tuple[Table, int]:
     """Each stored figure beside ours, and how many differ, in mean or in number of seeds, or are missing.
 
     Means differ where they are further apart than twice the standard error of their difference,

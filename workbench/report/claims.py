@@ -6,14 +6,15 @@ Each table says in how many cases a claim holds; nothing here supposes that it d
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from imo.workbench.report.accuracy import seeds_of, with_average
+from imo.measure.overlap import OverlapReport
+from imo.results import Result
+from imo.workbench.report.accuracy import seeds_of, transductive, with_average
 from imo.workbench.report.formats import Entry, Table
 from imo.workbench.report.statistics import spearman, spearman_interval
-from imo.workbench.report.tables import Cell, Run, base_name, comparison, method_name, variants
+from imo.workbench.report.tables import Cell, comparison, variants
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class Point:
     """A corrected method at one dataset and number of shots, against its base; means over the seeds that both have.
 
     Attributes:
+        correction: of the method's features.
         less_area: overlap area of the base's validation images less that of the corrected ones.
         separation: what the correction adds to the separation of paired from unpaired similarities.
         gain: percentage points of accuracy.
@@ -29,35 +31,32 @@ class Point:
     dataset: str
     method: str
     shots: int
+    correction: str
     less_area: float
     separation: float
     gain: float
 
 
-def _overlap(run: Run) -> Mapping[str, Any] | None:
-    """A run's overlap of validation images; None where none was measured, or the adapter's own before and after."""
-    found: Mapping[str, Any] = run.get("overlap", {})
-    return found if "area" in found else None
-
-
-def points(runs: Sequence[Run]) -> list[Point]:
+def points(runs: Sequence[Result]) -> list[Point]:
     """Every corrected method with an overlap, beside its base with one."""
     variant = variants(runs)
-    measured = [run for run in runs if _overlap(run)]
-    place = {(run["dataset"], method_name(run) + variant(run), run["shots"], run["seed"]): run for run in measured}
-    pairs: dict[tuple[str, str, int], list[tuple[Run, Run]]] = {}
-    for run in measured:
-        base = place.get((run["dataset"], (base_name(run) or "") + variant(run), run["shots"], run["seed"]))
+    place = {(run.dataset, run.method + variant(run), run.shots, run.seed): run for run in runs if run.overlap}
+    pairs: dict[tuple[str, str, int], list[tuple[Result, Result]]] = {}
+    for (dataset, method, shots, seed), run in place.items():
+        base = place.get((dataset, (run.base or "") + variant(run), shots, seed))
         if base is not None:
-            pairs.setdefault((run["dataset"], method_name(run) + variant(run), run["shots"]), []).append((base, run))
+            pairs.setdefault((dataset, method, shots), []).append((base, run))
 
-    def change(pair: list[tuple[Run, Run]], key: str) -> float:
-        return statistics.fmean(after["overlap"][key] - before["overlap"][key] for before, after in pair)
+    def change(pair: list[tuple[Result, Result]], key: str) -> float:
+        return statistics.fmean(getattr(after.overlap, key) - getattr(before.overlap, key) for before, after in pair)
 
-    def gain(pair: list[tuple[Run, Run]]) -> float:
-        return statistics.fmean(after["accuracy"] - before["accuracy"] for before, after in pair)
+    def gain(pair: list[tuple[Result, Result]]) -> float:
+        return statistics.fmean(after.accuracy - before.accuracy for before, after in pair)
 
-    return [Point(*cell, -change(pair, "area"), change(pair, "separation"), gain(pair)) for cell, pair in pairs.items()]
+    return [
+        Point(*cell, pair[0][1].correction, -change(pair, "area"), change(pair, "separation"), gain(pair))
+        for cell, pair in pairs.items()
+    ]
 
 
 def correlation_table(found: Sequence[Point]) -> Table:
@@ -85,22 +84,22 @@ def correlation_table(found: Sequence[Point]) -> Table:
     return Table("gain_vs_overlap", "Gain against overlap", header, tuple(lines), note)
 
 
-def variance_table(runs: Sequence[Run]) -> Table:
+def variance_table(runs: Sequence[Result]) -> Table:
     """Overlap and variance of validation images under each correction."""
-    found: dict[tuple[str, str, str], Mapping[str, Any]] = {}
+    found: dict[tuple[str, str, str], OverlapReport] = {}
     variant = variants(runs)
     for run in runs:
-        if _overlap(run):
-            found.setdefault((run["dataset"], variant(run), run["correction"]), run["overlap"])
+        if run.overlap:
+            found.setdefault((run.dataset, variant(run), run.correction), run.overlap)
     lines, held, compared = [], 0, 0
     for (dataset, suffix, correction), o in found.items():
         before = found.get((dataset, suffix, "none"))
         if correction != "none" and before:
             compared += 1
             held += _total(o) > _total(before)
-        within, between = o["within_variance"], o["between_variance"]
+        within, between = o.within_variance, o.between_variance
         ratio = between / within if within else float("inf")
-        numbers = [o["area"], o["separation"], o["paired"], o["unpaired"], within, between, _total(o), ratio]
+        numbers = [o.area, o.separation, o.paired, o.unpaired, within, between, _total(o), ratio]
         lines.append((Entry(dataset + suffix), Entry(correction), *(Entry(f"{x:.3f}", x) for x in numbers)))
     note = (
         f"Claim (c): corrected features have a higher variance. The total is higher in {held} of {compared} cases. "
@@ -113,11 +112,11 @@ def variance_table(runs: Sequence[Run]) -> Table:
     return Table("variance", "Overlap and feature variance", header, tuple(lines), note)
 
 
-def _total(overlap: Mapping[str, Any]) -> float:
-    return float(overlap["within_variance"] + overlap["between_variance"])
+def _total(overlap: OverlapReport) -> float:
+    return overlap.within_variance + overlap.between_variance
 
 
-def robustness_table(source: str, own: Sequence[Run], runs: Sequence[Run], name: str) -> Table:
+def robustness_table(source: str, own: Sequence[Result], runs: Sequence[Result], name: str) -> Table:
     """Targets x methods: accuracy of what was made on `source`, and the gain of each correction.
 
     Args:
@@ -125,8 +124,8 @@ def robustness_table(source: str, own: Sequence[Run], runs: Sequence[Run], name:
         own: runs tested on it.
         runs: runs made on it, tested on others.
     """
-    kept = {(method_name(run), run["shots"]) for run in runs}
-    own = [run for run in own if run["dataset"] == source and (method_name(run), run["shots"]) in kept]
+    kept = {(run.method, run.shots) for run in runs}
+    own = [run for run in own if run.dataset == source and (run.method, run.shots) in kept]
     tested = comparison([*own, *with_average(runs)])
     columns = sorted(
         dict.fromkeys((m, k) for (_, m), row in tested.rows.items() for k in row), key=lambda column: column[1]
@@ -155,7 +154,7 @@ def robustness_table(source: str, own: Sequence[Run], runs: Sequence[Run], name:
     note = (
         f"Claim (b): corrections make methods more robust to shift. They gain in {sum(positive)} of {len(positive)} "
         f"cases, and more than on {source} itself in {sum(more)} of {len(more)}. State and settings made on {source} "
-        f"are kept; accuracy in percent, over n={most} seeds."
+        f"are kept; accuracy in percent, over n={most} seeds.{transductive(runs)}"
     )
     header = ("target", *(f"{m}, {k} shots" for m, k in columns), *(f"gain of {m}, {k} shots" for m, k in corrected))
     return Table(name, f"Shifted test sets of {source}", header, tuple(lines), note)

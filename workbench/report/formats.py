@@ -1,9 +1,8 @@
-"""One table, five ways: terminal, Markdown, CSV, LaTeX (booktabs) and HTML."""
+"""One table, four ways: terminal, Markdown, CSV and LaTeX (booktabs). The page's template has the fifth, HTML."""
 
 from __future__ import annotations
 
 import csv
-import html
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -62,7 +61,10 @@ class Table:
         return out.getvalue()
 
     def latex(self) -> str:
-        """A table environment for the package booktabs; the best in bold."""
+        """A table environment for the package booktabs; the best in bold.
+
+        (tabulate has booktabs rules only in a style that escapes all cells, bold ones too, and leaves ±, → and ρ.)
+        """
 
         def line(cells: list[str]) -> str:
             return " & ".join(cells) + r" \\"
@@ -80,23 +82,6 @@ class Table:
                 r"\bottomrule", r"\end{tabular}", r"\end{table}", "",
             ]
         )  # fmt: skip
-
-    def html(self) -> str:
-        """A <section> with a <table class=sortable>; everything escaped."""
-
-        def cell(entry: Entry) -> str:
-            value = "" if entry.value is None else f' data-value="{entry.value!r}"'
-            text = html.escape(entry.text)
-            return f"<td{value}>{f'<b>{text}</b>' if entry.best else text}</td>"
-
-        head = "".join(f'<th scope="col"><button>{html.escape(text)}</button></th>' for text in self.header)
-        body = "\n".join(f"<tr>{''.join(map(cell, row))}</tr>" for row in self.rows)
-        note = f"<p>{html.escape(self.note)}</p>" if self.note else ""
-        return (
-            f'<section id="{html.escape(self.name)}"><h3>{html.escape(self.title)}</h3>\n'
-            f'<div class="wide"><table class="sortable"><thead><tr>{head}</tr></thead>\n'
-            f"<tbody>\n{body}\n</tbody></table></div>{note}</section>"
-        )
 
     def _tabulated(
         self, style: str, emphasise: Callable[[str], str], escape: Callable[[str], str] = lambda text: text

@@ -3,37 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
+from imo.workbench.report.analyses import Analysis
 from imo.workbench.report.formats import Entry, Table
 
 _CONFUSED = 5  # listed of each
+_WHAT = ("dataset", "pairs", "correction")
 
 
-def analysis_tables(analyses: Mapping[str, Mapping[str, Any]]) -> list[Table]:
+def analysis_tables(analyses: Mapping[str, Analysis]) -> list[Table]:
     """Measures with intervals, and the most confused classes, of each dataset and correction; none without analyses."""
     lines, confused = [], []
     for dataset, content in analyses.items():
-        first = next(iter(content["corrections"]))
-        for correction, kinds in content["corrections"].items():
-            for kind in ("image", "text"):
-                report = kinds[kind]["report"]
-                low, high = report["interval"]
-                beyond = 1 - report["separation"]
-                added, least, most = kinds[kind]["added_separation"]
+        first = next(iter(content.corrections))
+        for correction, found in content.corrections.items():
+            for kind, measured in (("image", found.image), ("text", found.text)):
+                report = measured.report
+                low, high = report.interval
+                beyond = 1 - report.separation
+                added, least, most = measured.added_separation
                 change = "" if correction == first else f"{-added:+.3f} [{-most:+.3f}, {-least:+.3f}]"
                 what = [Entry(text) for text in (dataset, f"image-{kind}", correction)]
                 lines.append(
                     (
                         *what,
-                        Entry(f"{report['area']:.3f}", report["area"]),
+                        Entry(f"{report.area:.3f}", report.area),
                         Entry(f"{beyond:.3f} [{1 - high:.3f}, {1 - low:.3f}]", beyond),
                         Entry(change, -added),
-                        *(Entry(f"{report[key]:.3f}", report[key]) for key in ("paired", "unpaired")),
-                        Entry(f"{report['images']} ({content['split']})", report["images"]),
+                        *(Entry(f"{mean:.3f}", mean) for mean in (report.paired, report.unpaired)),
+                        Entry(f"{report.images} ({content.split})", report.images),
                     )
                 )
-                worst = [f"{p['class']} → {p['with']} {p['share']:.0%}" for p in kinds[kind]["confused"][:_CONFUSED]]
+                worst = [f"{pair.name} → {pair.other} {pair.share:.0%}" for pair in measured.confused[:_CONFUSED]]
                 confused.append((*what, Entry("; ".join(worst) or "none")))
     measures = Table(
         "overlap",
@@ -53,6 +54,3 @@ def analysis_tables(analyses: Mapping[str, Mapping[str, Any]]) -> list[Table]:
         "images on average (themselves left out), or to its text.",
     )
     return [measures, pairs] if lines else []
-
-
-_WHAT = ("dataset", "pairs", "correction")

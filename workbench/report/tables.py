@@ -7,15 +7,17 @@ import statistics
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
+from msgspec.structs import replace
 from tabulate import tabulate
 
 from imo.errors import InputError
 from imo.files import atomic_path
+from imo.results import Result
 
-Run = Mapping[str, Any]
 CSV_COLUMNS = ["dataset", "method", "shots", "n", "mean", "std"]
+AnyResult = TypeVar("AnyResult", bound=Result)
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,7 @@ class Cell:
         return statistics.stdev(self.values) if len(self.values) > 1 else None
 
     def text(self, sign: str = "") -> str:
+        """Mean and deviation to one decimal, as tables show them."""
         spread = "" if self.std is None else f" ± {self.std:.1f}"
         return f"{self.mean:{sign}.1f}{spread}"
 
@@ -99,55 +102,30 @@ class Comparison:
                 writer.writerow([dataset, label, shots, len(cell.values), f"{cell.mean:.4f}", std])
 
 
-def trains_adapters(run: Run) -> bool:
-    """Whether a run trained a correction; its accuracy is that of a head that is thrown away."""
-    return bool(run["trainer"].startswith("IMOAdapter"))
-
-
-def implied_correction(run: Run) -> str:
-    """The correction that the name of a run's trainer stands for."""
-    return "adapter" if run["trainer"].endswith("PP") or trains_adapters(run) else "none"
-
-
-def method_name(run: Run) -> str:
-    """The trainer, and the correction where its name does not imply it."""
-    trainer, implied = run["trainer"], implied_correction(run)
-    correction = run.get("correction", implied)
-    return trainer if correction == implied else f"{trainer} ({correction})"
-
-
-def base_name(run: Run) -> str | None:
-    """The method that a corrected one is compared with; None for a method without correction."""
-    trainer: str = run["trainer"]
-    if trains_adapters(run) or run.get("correction", implied_correction(run)) == "none":
-        return None
-    return trainer[:-2] if trainer.endswith("PP") else trainer
-
-
-def averages(results: Iterable[Run], datasets: Collection[str], name: str) -> list[Run]:
-    """For each method, shots and seed one run called `name`: the mean accuracy over datasets; all must be there."""
-    cells: dict[tuple[object, ...], dict[str, Run]] = {}
+def averages(results: Iterable[AnyResult], datasets: Collection[str], name: str) -> list[AnyResult]:
+    """Average over datasets: for each method, number of shots and seed that all of them have, one run with the mean
+    accuracy and `name` in place of the dataset."""
+    cells: dict[tuple[object, ...], dict[str, AnyResult]] = {}
     for run in results:
-        if run["dataset"] in datasets:
-            cell = (method_name(run), run["cfg"], run["backbone"], run["shots"], run["seed"])
-            cells.setdefault(cell, {})[run["dataset"]] = run
-    found: list[Run] = []
+        if run.dataset in datasets:
+            cell = (run.method, run.cfg, run.backbone, run.shots, run.seed)
+            cells.setdefault(cell, {})[run.dataset] = run
+    found = []
     for by_dataset in cells.values():
         if len(by_dataset) == len(datasets):
             first = next(iter(by_dataset.values()))
-            mean = statistics.fmean(run["accuracy"] for run in by_dataset.values())
-            plain = {key: value for key, value in first.items() if key != "overlap"}
-            found.append({**plain, "dataset": name, "accuracy": mean, "n_test": None})
+            mean = statistics.fmean(run.accuracy for run in by_dataset.values())
+            found.append(replace(first, dataset=name, accuracy=mean, n_test=None, overlap=None))
     return found
 
 
-def variants(runs: Collection[Run]) -> Callable[[Run], str]:
+def variants(runs: Collection[Result]) -> Callable[[Result], str]:
     """What distinguishes runs of one method: config and backbone, where there are several; else nothing."""
-    several = len({(run["cfg"], run["backbone"]) for run in runs}) > 1
-    return lambda run: f" ({run['cfg']}, {run['backbone']})" if several else ""
+    several = len({(run.cfg, run.backbone) for run in runs}) > 1
+    return lambda run: f" ({run.cfg}, {run.backbone})" if several else ""
 
 
-def comparison(results: Iterable[Run]) -> Comparison:
+def comparison(results: Iterable[Result]) -> Comparison:
     """Put runs side by side. Gains are paired: only seeds that both methods have."""
     runs = list(results)
     if not runs:
@@ -156,10 +134,10 @@ def comparison(results: Iterable[Run]) -> Comparison:
     by_cell: dict[tuple[str, str, int], dict[int, float]] = {}
     bases: dict[tuple[str, str], str] = {}
     for run in runs:
-        label, base = method_name(run) + variant(run), base_name(run)
-        by_cell.setdefault((run["dataset"], label, run["shots"]), {})[run["seed"]] = run["accuracy"]
-        if base is not None:
-            bases[run["dataset"], label] = base + variant(run)
+        label = run.method + variant(run)
+        by_cell.setdefault((run.dataset, label, run.shots), {})[run.seed] = run.accuracy
+        if run.base is not None:
+            bases[run.dataset, label] = run.base + variant(run)
     rows: dict[tuple[str, str], dict[int, Cell]] = {}
     gains: dict[tuple[str, str], dict[int, Cell]] = {}
     for (dataset, label, shots), by_seed in by_cell.items():
@@ -170,24 +148,28 @@ def comparison(results: Iterable[Run]) -> Comparison:
             gains.setdefault((dataset, label), {})[shots] = Cell(paired)
 
     def all_of(key: str) -> str:
-        return ", ".join(dict.fromkeys(str(run[key]) for run in runs if run[key] is not None)) or "nothing"
+        found = [getattr(run, key) for run in runs if getattr(run, key) is not None]
+        return ", ".join(dict.fromkeys(map(str, found))) or "nothing"
 
     caption = (
         f"{all_of('dataset')}: accuracy in percent, mean ± sample standard deviation over seeds {all_of('seed')}; "
-        f"backbone {all_of('backbone')}, {all_of('n_test')} test images, tuned on {all_of('tuned_on')}"
+        f"backbone {all_of('backbone')}, {all_of('n_test')} test images, "
+        f"tuned on {', '.join(tuned_on(runs))}"
     )
     return Comparison(rows, gains, caption + _overlaps(runs))
 
 
-def _overlaps(runs: Iterable[Run]) -> str:
-    """Overlap of each dataset's tuning images by correction, for runs that measured it."""
-    found = {
-        (run.get("trained_on", run["dataset"]), run["correction"]): run["overlap"]
-        for run in runs
-        if "area" in run.get("overlap", {})  # adapter training reports on test images, before and after
-    }
+def tuned_on(runs: Iterable[Result]) -> list[str]:
+    """On what the runs were tuned, in words, each once; "nothing" only where nothing else is there."""
+    found = list(dict.fromkeys(run.tuned_on for run in runs))
+    return [words for words in found if words != "nothing"] or ["nothing"]
+
+
+def _overlaps(runs: Iterable[Result]) -> str:
+    """A line for each dataset and correction whose overlap was measured on tuning images."""
+    found = {(run.trained_on, run.correction): run.overlap for run in runs if run.overlap is not None}
     return "".join(
         f"\nIntra-modal overlap of {dataset}'s tuning images, correction {correction}: "
-        f"area {report['area']:.3f}, separation {report['separation']:.3f}"
+        f"area {report.area:.3f}, separation {report.separation:.3f}"
         for (dataset, correction), report in found.items()
     )

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from tabulate import tabulate
 
-from imo.workbench.report.tables import method_name
+from imo.results import Result
 
 
-def timing(results: Iterable[Mapping[str, Any]]) -> str:
-    """A table: for each method the mean seconds of a run from loading to test, without and with encoding."""
+def seconds(results: Iterable[Result]) -> dict[str, tuple[float, float]]:
+    """By method, the mean seconds of a run from loading to test: without and with encoding."""
     rows: dict[str, list[tuple[float, float]]] = {}
     for run in results:
-        total, encoding = sum(run["seconds"].values()), run["seconds"].get("encode", 0.0)
-        rows.setdefault(method_name(run), []).append((total - encoding, total))
-    lines = [[name, *(f"{statistics.fmean(column):.2f}" for column in zip(*runs))] for name, runs in rows.items()]
+        total = sum(run.seconds.values())
+        rows.setdefault(run.method, []).append((total - run.seconds.get("encode", 0.0), total))
+    return {
+        name: (statistics.fmean(r[0] for r in runs), statistics.fmean(r[1] for r in runs))
+        for name, runs in rows.items()
+    }
+
+
+def timing(results: Iterable[Result]) -> str:
+    """`seconds` as a table."""
+    lines = [[name, *(f"{value:.2f}" for value in pair)] for name, pair in seconds(results).items()]
     table: str = tabulate(lines, ["method", "seconds a run", "with encoding"], "github", disable_numparse=True)
     return table

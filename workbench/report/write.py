@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Literal
 
 from matplotlib.figure import Figure
 
@@ -15,7 +16,7 @@ from imo.workbench.report.formats import Table
 from imo.workbench.report.html import page, provenance
 from imo.workbench.report.load import Sources
 from imo.workbench.report.overlaps import analysis_tables
-from imo.workbench.report.tables import comparison, method_name
+from imo.workbench.report.tables import comparison
 
 
 def write(sources: Sources, folder: Path) -> tuple[list[Table], Path]:
@@ -31,21 +32,30 @@ def write(sources: Sources, folder: Path) -> tuple[list[Table], Path]:
     def draw(section: str, name: str, caption: str, figure: Figure) -> None:
         pictures[section][caption] = figures.save(figure, folder / name)[1]
 
-    if any(run["shots"] > 0 for run in runs):
-        caption = "Accuracy against labelled images a class. Bars: sample standard deviation; hollow: seeds missing."
-        draw("accuracy", "curves", caption, figures.curves(runs))
+    if any(run.shots > 0 for run in runs):
+        for name, figure in figures.curves(runs):
+            where = name.removeprefix("curves").removeprefix("-")
+            caption = (
+                f"Accuracy against labelled images a class{where and f', {where}'}. Bars: sample standard deviation; "
+                f"hollow: seeds missing."
+            )
+            draw("accuracy", _file(name), caption, figure)
     if found:
-        caption = "Gain of accuracy against reduction of overlap: a point a method and number of shots."
+        caption = (
+            "Gain of accuracy against reduction of overlap. Small: a method and number of shots; large: their mean, "
+            "with their ranges."
+        )
         draw("overlap", "gain_vs_overlap", caption, figures.scatter(found))
     for dataset, analysis in sources.analyses.items():
-        for kind, what in (("image", "images and images"), ("text", "images and class texts")):
-            caption = f"{dataset}, {analysis['split']} images: cosine similarities of {what}."
+        kinds: dict[Literal["image", "text"], str] = {"image": "images and images", "text": "images and class texts"}
+        for kind, what in kinds.items():
+            caption = f"{dataset}, {analysis.split} images: cosine similarities of {what}."
             draw("overlap", _file(f"overlap_{kind}-{dataset}"), caption, figures.histograms(analysis, kind))
     for dataset, surfaces in _surfaces(sources).items():
         caption = f"{dataset}: validation accuracy over the search grid, at the best gamma. Cross: the setting taken."
         draw("search", _file(f"surface-{dataset}"), caption, figures.heat_maps(surfaces))
 
-    shots = sorted({run["shots"] for run in runs} - {0}) or [0] * bool(runs)
+    shots = sorted({run.shots for run in runs} - {0}) or [0] * bool(runs)
     accuracy = [
         accuracy_table(runs, k, f"accuracy_{k}shots", "All data" if k < 0 else f"{k} shot{'s' * (k != 1)}")
         for k in shots
@@ -79,14 +89,14 @@ def write(sources: Sources, folder: Path) -> tuple[list[Table], Path]:
 def _surfaces(sources: Sources) -> dict[str, dict[str, figures.Surface]]:
     """By dataset, the search surface of each method at its most shots and first seed, where a run left one."""
     found: dict[str, dict[str, figures.Surface]] = {}
-    order = sorted(sources.runs, key=lambda run: (-run["shots"], run["seed"]))
+    order = sorted(sources.runs, key=lambda run: (-run.shots, run.seed))
     for run in order:
-        panels = found.setdefault(run["dataset"], {})
-        if any(title.startswith(f"{method_name(run)}, ") for title in panels):
+        panels = found.setdefault(run.dataset, {})
+        if any(title.startswith(f"{run.method}, ") for title in panels):
             continue
         surface = sources.surface(run)
         if surface is not None:
-            panels[f"{method_name(run)}, {run['shots']} shots, seed {run['seed']}"] = surface
+            panels[f"{run.method}, {run.shots} shots, seed {run.seed}"] = surface
     return {dataset: panels for dataset, panels in found.items() if panels}
 
 

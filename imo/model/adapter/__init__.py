@@ -1,4 +1,4 @@
-"""Bottleneck adapters in CLIP's visual transformer: attach, switch on and off, save, load."""
+"""Bottleneck adapters in CLIP's visual transformer: attaching, switching on and off, saving and loading."""
 
 from imo.model.adapter.blocks import Adapter, adapters_of, adapters_switched, attach_adapters, blocks_of
 from imo.model.adapter.files import adapters_sha256, load_adapters, save_adapters

@@ -1,9 +1,12 @@
-"""Checkpoints of the IMO authors' own code, read without running anything that they hold.
+"""Reads adapters from checkpoints of the IMO authors' code, without running any code that the files hold.
 
-Supervised: a state dict of the visual tower with its adapters (`image_encoder.`) and of the head (`predictor.`).
-Self-supervised: DINO's dictionary, whose `teacher` has them under `backbone.` and `head.`. An adapter's weights are
-`transformer.resblocks.<i>.adaptmlp.{down_proj,up_proj}.{weight,bias}`. Their settings are beside the checkpoint, in
-`configs.txt`: the printed form of a Python dict, which their code evaluates and ours parses.
+A supervised checkpoint is a state dict: names begin with `image_encoder.` for the visual tower with its adapters, and
+with `predictor.` for the head. A self-supervised checkpoint is DINO's dictionary, in which `teacher` is a state dict
+with the prefixes `backbone.` and `head.`. In both, an adapter's weights are named
+`transformer.resblocks.<i>.adaptmlp.{down_proj,up_proj}.{weight,bias}`.
+
+The adapters' settings are in a file `configs.txt` beside the checkpoint, which holds the printed form of a Python dict.
+The authors' code evaluates it; this module parses it.
 """
 
 from __future__ import annotations
@@ -21,13 +24,13 @@ from imo.errors import InputError
 from imo.model.adapter.stored import StoredAdapters
 
 SUFFIXES = (".pt", ".pth")
-_DROPOUT = 0.1  # in their blocks' code, not in the settings
+_DROPOUT = 0.1  # a constant in the authors' code, not in the settings
 _TOWER = re.compile(r"(?:module\.)?(?:image_encoder|backbone)\.(.+)")
 _ADAPTER = re.compile(r"transformer\.resblocks\.(\d+)\.adaptmlp\.(down|up)_proj\.(weight|bias)")
 
 
 class _Inert:
-    """Stands for an object that DINO's checkpoints hold beside tensors: made of anything, it keeps nothing."""
+    """Replaces an object that DINO's checkpoints hold beside tensors. Takes any arguments and keeps none."""
 
     def __init__(self, *args: object) -> None: ...
 
@@ -35,24 +38,25 @@ class _Inert:
 
 
 class _InertMapping:
-    """Stands for a kind of dictionary; PyTorch's weights-only load fills none but its own kinds."""
+    """Replaces a subclass of dict. Makes an OrderedDict, as PyTorch's weights-only load fills no other dictionaries."""
 
     def __new__(cls, *args: object) -> OrderedDict[object, object]:  # type: ignore[misc]
         return OrderedDict()
 
 
-_BESIDE_TENSORS: list[Any] = [  # the command's arguments, and NumPy's numbers in the optimiser's state
+# Objects in DINO's checkpoints: the command's arguments, and NumPy's numbers in the optimiser's state.
+_BESIDE_TENSORS: list[Any] = [
     (_InertMapping, "yacs.config.CfgNode"),
     *((_Inert, f"numpy.{name}") for name in ("dtype", "core.multiarray.scalar", "_core.multiarray.scalar")),
 ]
 
 
 def read(path: Path, scale: float | None = None) -> StoredAdapters:
-    """The adapters in a checkpoint of theirs.
+    """Read the adapters in a checkpoint of the authors' code.
 
     Args:
         path: the checkpoint.
-        scale: of the adapters, where the settings beside the checkpoint are missing or are to be overruled.
+        scale: the adapters' scale; None to read it from the settings beside the checkpoint.
 
     Raises:
         InputError: damaged or another kind of file, objects other than tensors, missing settings, or a kind of adapter
@@ -87,7 +91,7 @@ def read(path: Path, scale: float | None = None) -> StoredAdapters:
 
 
 def _tower(path: Path) -> dict[str, torch.Tensor]:
-    """The visual tower's weights by name."""
+    """The visual tower's weights, by their names in the tower."""
     try:
         with _objects_made_inert():
             content = torch.load(path, map_location="cpu", weights_only=True)
@@ -96,7 +100,7 @@ def _tower(path: Path) -> dict[str, torch.Tensor]:
     except (RuntimeError, EOFError, OSError, AttributeError, TypeError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(f"{path}: damaged, or not an adapter file ({reason}); train or copy it again") from error
-    except Exception as error:  # pickle.UnpicklingError: more than tensors inside
+    except Exception as error:  # pickle.UnpicklingError: objects other than tensors
         raise InputError(
             f"{path}: holds more than tensors, refused; only if you trust it, keep the weights alone: python -c "
             f"\"import torch; s = torch.load('{path}', weights_only=False); torch.save({{'teacher': s['teacher']}} if "
@@ -105,14 +109,15 @@ def _tower(path: Path) -> dict[str, torch.Tensor]:
 
 
 def _objects_made_inert() -> contextlib.AbstractContextManager[object]:
-    """Within it, a weights-only load passes over `_BESIDE_TENSORS`; before PyTorch 2.6 it refuses them."""
+    """A context in which a weights-only load accepts and drops `_BESIDE_TENSORS`. PyTorch before 2.6 cannot, and
+    refuses such files."""
     if tuple(int(part) for part in torch.__version__.split(".")[:2]) < (2, 6):
         return contextlib.nullcontext()
     return torch.serialization.safe_globals(_BESIDE_TENSORS)
 
 
 def _settings(path: Path) -> dict[object, object]:
-    """The constants in `configs.txt` by their key, at whatever depth; empty where there is no such file."""
+    """All constants in `configs.txt`, of inner dictionaries too, by key. Empty if there is no such file."""
     file = path.parent / "configs.txt"
     if not file.is_file():
         return {}
@@ -130,6 +135,7 @@ def _settings(path: Path) -> dict[object, object]:
 
 
 def _scale(path: Path, settings: dict[object, object], scale: float | None) -> float:
+    """The given scale, or else that of the settings; InputError if neither is there."""
     if scale is not None:
         return scale
     try:

@@ -1,8 +1,8 @@
-"""Bottleneck adapters in CLIP's visual transformer: attach, switch on and off.
+"""Bottleneck adapters in the blocks of CLIP's visual transformer: attaching, switching on and off.
 
-The corrected visual encoder ("VEimo") of Kravets & Namboodiri, "CLIP Adaptation by Intra-Modal Overlap Reduction",
-BMVC 2024, https://arxiv.org/abs/2409.11338. The adapter stands parallel to the MLP of every residual block and reads
-the block's input after attention (as in AdaptFormer, Chen et al., NeurIPS 2022)::
+With adapters the visual encoder is "VEimo" of Kravets & Namboodiri, "CLIP Adaptation by Intra-Modal Overlap Reduction",
+BMVC 2024, https://arxiv.org/abs/2409.11338. Each residual block has an adapter parallel to its MLP, which reads what
+the attention step gives (as in AdaptFormer, Chen et al., NeurIPS 2022)::
 
     x = x + attn(ln_1(x))
     x = x + mlp(ln_2(x)) + scale * up(dropout(relu(down(x))))
@@ -22,9 +22,12 @@ from imo.errors import InputError
 
 
 class Adapter(nn.Module):
-    """A bottleneck of two linear layers whose output, times `scale`, is added to a residual stream.
+    """`scale * up(dropout(relu(down(x))))`, (..., width) -> (..., width), which a block adds to its output.
 
-    A fresh one adds exactly zero: `up` and both biases start at zero, `down` as Kaiming-uniform with a = sqrt(5).
+    Zero for a new adapter: `up` and both biases begin at zero, `down` as Kaiming-uniform with a = sqrt(5).
+
+    Attributes:
+        enabled: whether the block uses the adapter.
     """
 
     def __init__(self, width: int, bottleneck: int, scale: float, dropout: float) -> None:
@@ -39,14 +42,15 @@ class Adapter(nn.Module):
             nn.init.zeros_(zero)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """What the block adds."""
         hidden = self.dropout(torch.relu(self.down(x)))
         out: torch.Tensor = self.up(hidden) * self.scale
         return out
 
 
 class _AdaptedBlock(nn.Module):
-    """Mixed into the class of a residual block of CLIP's, or of open_clip's, whose `ls_1` and `ls_2` scale what is
-    added; with the adapter off, the block's own forward runs."""
+    """Mixin for a residual block of CLIP or open_clip that adds the adapter's output; open_clip's blocks also scale
+    each branch by `ls_1` and `ls_2`. With the adapter off, the block's own forward runs."""
 
     adapter: Adapter
     attention: Callable[..., torch.Tensor]
@@ -55,6 +59,7 @@ class _AdaptedBlock(nn.Module):
     mlp: nn.Module
 
     def forward(self, x: torch.Tensor, **options: Any) -> torch.Tensor:
+        """The block's output; shapes and options are those of the block's own forward."""
         if not self.adapter.enabled:
             plain: torch.Tensor = super().forward(x, **options)
             return plain
@@ -68,10 +73,10 @@ class _AdaptedBlock(nn.Module):
 
 
 def blocks_of(model: nn.Module) -> list[Any]:
-    """The residual blocks of the visual tower, each a place for an adapter.
+    """The residual blocks of CLIP's visual tower, first to last.
 
     Raises:
-        InputError: it has none, or of a kind that reads its input in another order.
+        InputError: the tower is no vision transformer, or its blocks are not built like CLIP's.
     """
     visual: Any = model.visual
     blocks = list(visual.transformer.resblocks) if hasattr(visual, "transformer") else []
@@ -85,16 +90,17 @@ def blocks_of(model: nn.Module) -> list[Any]:
 
 
 def adapters_of(model: nn.Module) -> list[Adapter]:
-    """The adapters in the visual tower, first block first; empty where none are attached."""
+    """The adapters in CLIP's visual tower, first block to last; empty if none are attached."""
     if not hasattr(model.visual, "transformer"):
         return []
     return [block.adapter for block in blocks_of(model) if isinstance(block, _AdaptedBlock)]
 
 
 def attach_adapters(model: nn.Module, bottleneck: int = 64, scale: float = 0.03, dropout: float = 0.1) -> None:
-    """Put a fresh adapter into every residual block of `model.visual`, in place. The output stays as it was.
+    """Add a new adapter to every residual block of `model.visual`, in place. The model's output does not change.
 
-    Only the adapters take gradients afterwards. The defaults are the paper's; ViT-B/16 gets 1,189,632 parameters.
+    From then on only the adapters' parameters require gradients. The defaults are the paper's, with which ViT-B/16 gets
+    1,189,632 parameters.
 
     Args:
         model: CLIP with a vision transformer.
@@ -103,7 +109,7 @@ def attach_adapters(model: nn.Module, bottleneck: int = 64, scale: float = 0.03,
         dropout: probability, between relu and up, in training mode only.
 
     Raises:
-        InputError: the visual tower is no transformer, or has adapters already.
+        InputError: the visual tower is no transformer or has adapters already; or bottleneck or dropout out of range.
     """
     if bottleneck < 1 or not 0 <= dropout < 1:
         raise InputError(f"adapters: bottleneck must be at least 1 and dropout in [0, 1), got {bottleneck}, {dropout}")
@@ -111,7 +117,7 @@ def attach_adapters(model: nn.Module, bottleneck: int = 64, scale: float = 0.03,
         raise InputError("adapters are attached already; load the backbone afresh for others")
     model.requires_grad_(False)
     for block in blocks_of(model):
-        reference = block.mlp.c_fc.weight  # layer norms stay in float32 where the rest is in float16
+        reference = block.mlp.c_fc.weight  # has the model's dtype; a layer norm is float32 even in float16 models
         adapter = Adapter(reference.shape[1], bottleneck, scale, dropout)
         adapter.to(reference.device, reference.dtype).train(block.training)
         block.__class__ = type("Adapted" + type(block).__name__, (_AdaptedBlock, type(block)), {})
@@ -120,10 +126,10 @@ def attach_adapters(model: nn.Module, bottleneck: int = 64, scale: float = 0.03,
 
 @contextlib.contextmanager
 def adapters_switched(model: nn.Module, on: bool) -> Iterator[None]:
-    """Within the block, all adapters of `model` are on or off.
+    """Within the block, all adapters of a model are on, or all off.
 
     Raises:
-        InputError: on is asked for where no adapters are attached.
+        InputError: adapters are to be on, but the model has none.
     """
     adapters = adapters_of(model)
     if on and not adapters:

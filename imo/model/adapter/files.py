@@ -1,4 +1,4 @@
-"""Adapters from a model to a file, and back."""
+"""Saves a model's adapters to a file and loads them from one."""
 
 from __future__ import annotations
 
@@ -17,12 +17,16 @@ from imo.model.adapter.stored import StoredAdapters
 
 
 def save_adapters(model: nn.Module, path: str | Path, backbone_sha256: str = "") -> None:
-    """Write the adapters as safetensors (float32), with their settings in the file's metadata, whole or not at all.
+    """Write a model's adapters as safetensors (float32), with their settings in the file's metadata.
 
     Args:
         model: CLIP with adapters.
-        path: the file to write.
-        backbone_sha256: the backbone they were trained in, checked when they are loaded.
+        path: the file to write; an interrupted write leaves it as it was.
+        backbone_sha256: sha256 of the weights file of the CLIP that they were trained in; `load_adapters` refuses
+            another CLIP.
+
+    Raises:
+        InputError: the model has no adapters.
     """
     adapters = adapters_of(model)
     if not adapters:
@@ -32,16 +36,16 @@ def save_adapters(model: nn.Module, path: str | Path, backbone_sha256: str = "")
 
 
 def write(stored: StoredAdapters, path: str | Path) -> None:
-    """Write a file of adapters, whole or not at all."""
+    """Write adapters as this project's kind of file; an interrupted write leaves the file as it was."""
     with atomic_path(path) as temporary:
-        temporary.write_bytes(stored.to_bytes())  # not safetensors' save_file, whose errors are no OSError
+        temporary.write_bytes(stored.to_bytes())  # save_file of safetensors raises no OSError for a full disk
 
 
 def read(path: str | Path) -> StoredAdapters:
-    """The adapters in a file, `save_adapters`' or a checkpoint of the IMO authors' code (.pt, .pth).
+    """Read the adapters in a file of `save_adapters`, or in a checkpoint of the IMO authors' code (.pt, .pth).
 
     Raises:
-        InputError: missing, damaged or refused.
+        InputError: the file is missing or damaged, or holds other things.
     """
     path = Path(path)
     if not path.is_file():
@@ -50,23 +54,23 @@ def read(path: str | Path) -> StoredAdapters:
 
 
 def adapters_sha256(path: str | Path) -> str:
-    """What adapters are told apart by: the sha256 of the file, or for an authors' checkpoint, whose settings are in
-    another file, of what `imo adapter convert` makes of both."""
+    """Hexadecimal sha256 that identifies adapters: of their file or, for a checkpoint of the authors' code, which has
+    its settings in a second file, of the file that `imo adapter convert` would make of both."""
     if Path(path).suffix in authors.SUFFIXES:
         return hashlib.sha256(read(path).to_bytes()).hexdigest()
     return file_sha256(path)
 
 
 def load_adapters(model: nn.Module, path: str | Path, backbone_sha256: str = "") -> None:
-    """Attach the adapters stored in `path`, in place.
+    """Attach the adapters in a file to a model, in place, with no parameter to be trained.
 
     Args:
         model: CLIP without adapters.
         path: see `read`.
-        backbone_sha256: the backbone's; where given, adapters trained in another one are refused.
+        backbone_sha256: sha256 of the model's weights file; empty not to compare it with the one in the file.
 
     Raises:
-        InputError: missing or damaged file, or adapters for another backbone.
+        InputError: the file is missing or damaged, or its adapters were trained in another CLIP.
     """
     stored = read(path)
     check_fits(stored, model, path, backbone_sha256)
@@ -77,10 +81,11 @@ def load_adapters(model: nn.Module, path: str | Path, backbone_sha256: str = "")
 
 
 def check_fits(stored: StoredAdapters, model: nn.Module, path: str | Path, backbone_sha256: str) -> None:
-    """Refuse adapters of another backbone, by shape, by its sha256, and by its frozen weights, as far as known.
+    """Check that adapters were trained in a model: by number and width of blocks, by sha256 if both are known, and by
+    the frozen weights in the adapters' file if it has any.
 
     Raises:
-        InputError: they are another's.
+        InputError: they were trained in another model.
     """
     blocks = blocks_of(model)
     count, width, trained_in = len(stored.states), stored.width, stored.backbone_sha256
@@ -95,7 +100,7 @@ def check_fits(stored: StoredAdapters, model: nn.Module, path: str | Path, backb
     weights = visual.state_dict()
     for name, theirs in stored.frozen.items():
         ours = weights.get(name, torch.empty(0)).float().cpu()
-        # Loose enough for weights in half precision; those of another model are far off.
+        # The tolerance allows for rounding to float16; weights of another model differ by much more.
         if ours.shape != theirs.shape or not torch.allclose(theirs.float(), ours, rtol=1e-2, atol=1e-2):
             raise InputError(
                 f"{path}: adapters for another backbone (its {name} differs); set MODEL.BACKBONE.NAME to the one they "

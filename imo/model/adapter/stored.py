@@ -1,4 +1,4 @@
-"""What a file of adapters holds, and this project's form of it: safetensors with the settings in the metadata."""
+"""Adapters outside a model, and the file that holds them: safetensors with the settings in its metadata."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ PARTS = ("down.weight", "down.bias", "up.weight", "up.bias")
 
 @dataclass(frozen=True)
 class StoredAdapters:
-    """Adapters out of a model.
+    """The weights and settings of adapters, as a file holds them.
 
     Attributes:
-        states: one a block: down.weight (b, w), down.bias (b,), up.weight (w, b), up.bias (w,).
+        states: for each block down.weight (b, w), down.bias (b,), up.weight (w, b) and up.bias (w,).
         scale, dropout: see `imo.attach_adapters`.
-        backbone_sha256: the backbone they were trained in; empty where that is not known.
-        frozen: weights of the visual tower they were trained in, by name, where the file holds them.
+        backbone_sha256: sha256 of the weights file of the CLIP that they were trained in; empty if unknown.
+        frozen: weights of the visual tower that they were trained in, by name; empty if the file has none.
 
     Raises:
         ValueError: a part is missing, sizes differ between blocks, or a setting is impossible.
@@ -47,31 +47,31 @@ class StoredAdapters:
 
     @property
     def bottleneck(self) -> int:
-        """Hidden size b."""
+        """Size b of the hidden layer."""
         return self.states[0]["down.weight"].shape[0]
 
     @property
     def width(self) -> int:
-        """Width w of the tower."""
+        """Width w of the visual tower."""
         return self.states[0]["down.weight"].shape[1]
 
     def to_bytes(self) -> bytes:
-        """As the content of a file (float32). Equal adapters give equal bytes."""
+        """Content of a file with these adapters, as float32, without `frozen`. Equal adapters give equal bytes."""
         tensors = {
             f"resblocks.{i}.{name}": value.detach().float().cpu().contiguous()
             for i, state in enumerate(self.states)
             for name, value in state.items()
         }
-        # One entry, since safetensors writes several in any order.
+        # All settings in one entry of the metadata, as safetensors writes several entries in changing order.
         settings = {"scale": self.scale, "dropout": self.dropout, "backbone_sha256": self.backbone_sha256}
         return save(tensors, {_FORMAT: json.dumps(settings)})
 
     @classmethod
     def read(cls, path: Path) -> StoredAdapters:
-        """The content of a file of `to_bytes`.
+        """Read a file that holds the content that `to_bytes` gives.
 
         Raises:
-            InputError: it is damaged, or another kind of file.
+            InputError: the file is damaged or of another kind.
         """
         try:
             with safe_open(path, framework="pt") as file:

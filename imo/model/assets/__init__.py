@@ -1,4 +1,4 @@
-"""Weights that ship with the package, checked by their sha256 when they are loaded."""
+"""Weights that are part of this package. Their sha256 is checked whenever they are used."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ _ADAPTERS = {"glyph": ("glyph_adapter.safetensors", "3849709266a9d6002f8a69b24d0
 
 
 def _checked(file_name: str, sha256: str) -> Path:
+    """Path of a file in this folder; InputError if its sha256 is another one."""
     path = _FOLDER / file_name
     if not path.is_file() or file_sha256(path) != sha256:
         raise InputError(f"{path}: weights that ship with the package are missing or damaged; reinstall it")
@@ -20,12 +21,12 @@ def _checked(file_name: str, sha256: str) -> Path:
 
 
 def shipped_backbones() -> list[str]:
-    """Names that `shipped_backbone` knows."""
+    """Names of the backbones in this package."""
     return list(_BACKBONES)
 
 
 def shipped_backbone(name: str) -> Path | None:
-    """Weights of a backbone that ships; None for others.
+    """Path of the weights of a backbone in this package; None for another name.
 
     Raises:
         InputError: the file is missing or damaged.
@@ -34,7 +35,7 @@ def shipped_backbone(name: str) -> Path | None:
 
 
 def shipped_adapter(backbone: str) -> Path | None:
-    """Adapters that ship for a backbone; None where none do.
+    """Path of the adapters in this package for a backbone, given by name; None if there are none.
 
     Raises:
         InputError: the file is missing or damaged.

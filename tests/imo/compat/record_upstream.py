@@ -2,10 +2,10 @@
 
     git clone https://github.com/KaiyangZhou/Dassl.pytorch
     pip install -r Dassl.pytorch/requirements.txt
-    python tests/compat/record_upstream.py Dassl.pytorch
+    python tests/imo/compat/record_upstream.py Dassl.pytorch
 
 Recorded at commit c61a1b570ac6333bd50fb5ae06aea59002fb20bb with PyTorch 2.15. Warm-up is left out: upstream's fails on
-PyTorch >= 2.7. Few-shot subsets of whole datasets are in tests/datasets/upstream_subsets.json.
+PyTorch >= 2.7. Few-shot subsets of whole datasets are in tests/datasets/base/upstream_subsets.json.
 """
 
 import contextlib

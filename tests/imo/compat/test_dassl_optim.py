@@ -6,6 +6,7 @@ import pytest
 import torch
 from dassl.config import get_cfg_default
 from dassl.optim import build_lr_scheduler, build_optimizer
+from dassl.optim.lr_scheduler import ConstantWarmupScheduler, LinearWarmupScheduler
 from torch import nn
 
 
@@ -44,6 +45,23 @@ def test_warmup_counted_into_the_schedule():
     factor = 0.02 / (1 + cos(pi * 2 / 6))
     cosine = [factor * (1 + cos(pi * epoch / 6)) for epoch in (2, 3, 4, 5)]
     assert [1e-5, 1e-5, *cosine] == rates(6, LR_SCHEDULER="cosine", MAX_EPOCH=6, **options)
+
+
+@pytest.mark.parametrize("linear, second", [(False, (1e-5, 1e-5)), (True, (0.01, 0.001))])
+def test_warmup_of_groups_by_upstream_s_class_names(linear, second):
+    """The small rate is the same for all groups, whatever their own."""
+    parameters = [nn.Parameter(torch.zeros(1)) for _ in range(2)]
+    groups = [{"params": [parameter], "lr": rate} for parameter, rate in zip(parameters, (0.02, 0.002), strict=True)]
+    optimizer = torch.optim.SGD(groups)
+    after = torch.optim.lr_scheduler.StepLR(optimizer, 1, gamma=0.5)
+    if linear:
+        scheduler = LinearWarmupScheduler(optimizer, after, warmup_epoch=2, min_lr=1e-5)
+    else:
+        scheduler = ConstantWarmupScheduler(optimizer, after, warmup_epoch=2, cons_lr=1e-5)
+    for expected in ((1e-5, 1e-5), second, (0.02, 0.002), (0.01, 0.001)):
+        assert [group["lr"] for group in optimizer.param_groups] == pytest.approx(expected, rel=1e-9)
+        optimizer.step()
+        scheduler.step()
 
 
 def test_without_warmup():

@@ -6,7 +6,8 @@ import pytest
 from dassl.utils import Registry
 
 from imo.compat.plugins import beside
-from imo.trainers.base import foreign as _foreign
+from imo.protocol import Protocol
+from imo.trainers.base import foreign
 
 
 def thing(name, **attributes):
@@ -33,15 +34,16 @@ def test_a_taken_name_stays_its_owner_s():
 def test_prompts_are_those_of_our_dataset_of_the_name(monkeypatch):
     registry = Registry("DATASET")
     registry.register(thing("imo.OxfordPets", templates=("a pet: {}.",)))
-    monkeypatch.setattr(_foreign, "DATASET_REGISTRY", registry)
-    assert _foreign.templates_of(thing("OxfordPets")(), "OxfordPets") == ("a pet: {}.",)
-    assert _foreign.templates_of(thing("OxfordPets", templates=["{}"])(), "OxfordPets") == ["{}"]
-    assert _foreign.templates_of(thing("Unheard")(), "Unheard") == ["a photo of a {}."]
+    monkeypatch.setattr(foreign, "DATASET_REGISTRY", registry)
+    assert foreign.templates_of(thing("OxfordPets")(), "OxfordPets") == ("a pet: {}.",)
+    assert foreign.templates_of(thing("OxfordPets", templates=["{}"])(), "OxfordPets") == ["{}"]
+    assert foreign.templates_of(thing("Unheard")(), "Unheard") == ["a photo of a {}."]
 
 
 def test_validation_images_that_are_test_images_are_called_so():
     a, b = SimpleNamespace(impath="a"), SimpleNamespace(impath="b")
-    assert _foreign.tuned_on(SimpleNamespace(val=[a], test=[b])) == "val"
-    assert _foreign.tuned_on(SimpleNamespace(val=[a], test=[b, a])) == "test"
-    assert _foreign.tuned_on(SimpleNamespace(val=None, test=[b])) == "val"
-    assert _foreign.tuned_on(SimpleNamespace(val=[a], test=[b], tuned_on="held-out train")) == "held-out train"
+    assert foreign.protocol_of(SimpleNamespace(val=[a], test=[b])) == Protocol("", "val")
+    assert foreign.protocol_of(SimpleNamespace(val=[a], test=[b, a])) == Protocol("", "test")
+    assert foreign.protocol_of(SimpleNamespace(val=None, test=[b])) == Protocol("", "val")
+    own = Protocol("full", "held-out train")
+    assert foreign.protocol_of(SimpleNamespace(val=[a], test=[a], protocol=own)) == own

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from reporting import make_run, make_study
 
 from imo.workbench.report.accuracy import accuracy_table, gain_table
@@ -23,25 +24,31 @@ def test_methods_by_datasets_with_the_average_and_the_best():
 
 
 def test_a_missing_seed_is_shown_and_not_best_and_left_out_of_the_average_for_all():
-    runs = [r for r in make_study() if not (r["trainer"] == "TipXPP" and r["dataset"] == "Birds" and r["seed"] == 1)]
+    runs = [r for r in make_study() if not (r.method == "TipXPP" and r.dataset == "Birds" and r.seed == 1)]
     table = accuracy_table(runs, 4, "name", "title")
     assert texts(table)["TipXPP"] == ["58.4 (n=1 of 2)", "54.8 ± 0.8", "56.9 (n=1 of 2)"]  # seed 2: (58.4 + 55.4) / 2
     assert [entry.best for entry in table.rows[2][1:]] == [False, False, False]
 
 
 def test_a_missing_dataset_is_shown_and_there_is_no_average():
-    runs = [r for r in make_study() if not (r["trainer"] == "TipX" and r["dataset"] == "Cars")]
+    runs = [r for r in make_study() if not (r.method == "TipX" and r.dataset == "Cars")]
     assert texts(accuracy_table(runs, 1, "name", "title"))["TipX"] == ["52.5 ± 0.7", "missing", "missing"]
 
 
+def test_the_note_names_transductive_methods():
+    runs = [replace(r, transductive=r.method == "TipX") for r in make_study()]
+    assert accuracy_table(runs, 4, "name", "title").note.endswith("depends on the others): TipX.")
+    assert "ransductive" not in accuracy_table(make_study(), 4, "name", "title").note
+
+
 def test_a_table_has_the_datasets_with_runs_of_its_shots():
-    runs = [r for r in make_study() if (r["shots"], r["dataset"]) != (4, "Cars")]
+    runs = [r for r in make_study() if (r.shots, r.dataset) != (4, "Cars")]
     assert accuracy_table(runs, 4, "name", "title").header == ("method", "Birds")
     assert accuracy_table(runs, 1, "name", "title").header == ("method", "Birds", "Cars", "average")
 
 
 def test_a_seed_missing_at_one_number_of_shots_is_missing():
-    runs = [r for r in make_study() if (r["shots"], r["seed"]) != (4, 2)]
+    runs = [r for r in make_study() if (r.shots, r.seed) != (4, 2)]
     assert texts(accuracy_table(runs, 4, "name", "title"))["TipX"] == ["55.0 (n=1 of 2)"] * 3
 
 

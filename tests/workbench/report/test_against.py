@@ -6,12 +6,12 @@ import pytest
 from reporting import make_run, write_study
 
 from imo.errors import InputError
-from imo.workbench.commands.report import main
+from imo.workbench.cli import call
 from imo.workbench.report import comparison
 from imo.workbench.report.against import Expected, against, read_expected
 
 HEADER = "dataset,method,shots,n,mean,std\n"
-EXPECTED = sorted((Path(__file__).resolve().parents[2] / "expected").glob("*.csv"))
+EXPECTED = sorted((Path(__file__).resolve().parents[3] / "expected").glob("*.csv"))
 
 
 def runs_of(*accuracies):
@@ -51,10 +51,10 @@ def test_a_comparison_agrees_with_itself_on_the_command_line(tmp_path, capsys):
     runs = [*runs_of(50.0, 51.5), *(make_run("TipXPP", seed=seed, accuracy=55.0 + seed) for seed in (1, 2))]
     write_study(tmp_path, runs)
     comparison(runs).write_csv(tmp_path / "stored.csv")
-    assert main([str(tmp_path), "--against", str(tmp_path / "stored.csv")]) == 0
+    assert call("report", [str(tmp_path), "--against", str(tmp_path / "stored.csv")]) == 0
     assert "0 of 3 differ" in capsys.readouterr().out
     (tmp_path / "stored.csv").write_text(HEADER + "Digits,TipX,4,2,60,0.5\n")
-    assert main([str(tmp_path), "--against", str(tmp_path / "stored.csv")]) == 1
+    assert call("report", [str(tmp_path), "--against", str(tmp_path / "stored.csv")]) == 1
     assert "1 of 1 differ" in capsys.readouterr().out
     assert not (tmp_path / "report").exists()
 
@@ -77,7 +77,7 @@ def test_files_that_hold_no_figures_are_refused(tmp_path, capsys, text, words):
     with pytest.raises(InputError, match=words):
         read_expected([path])
     write_study(tmp_path, runs_of(50.0))
-    assert main([str(tmp_path), "--against", str(path)]) == 2
+    assert call("report", [str(tmp_path), "--against", str(path)]) == 2
     assert capsys.readouterr().err.count("\n") == 1
     with pytest.raises(InputError, match="absent"):
         read_expected([tmp_path / "absent.csv"])

@@ -1,6 +1,8 @@
+import msgspec
 import pytest
 from reporting import make_analysis, make_run, make_study, overlap_of
 
+from imo.workbench.report.analyses import Analysis
 from imo.workbench.report.claims import correlation_table, points, robustness_table, variance_table
 from imo.workbench.report.overlaps import analysis_tables
 from imo.workbench.report.statistics import spearman
@@ -13,11 +15,11 @@ def test_points_pair_a_correction_with_its_base():
     assert (birds.less_area, birds.gain) == pytest.approx((0.1, 2.3))
     assert (cars.less_area, cars.gain) == pytest.approx((-0.01, -0.7))
     assert birds.separation == pytest.approx(0.1 / 3)
+    assert birds.correction == "adapter"
 
 
 def test_runs_without_an_overlap_or_a_base_make_no_point():
-    adapter = make_run("IMOAdapter", 200, 1, 90.0, correction="adapter", overlap={"none": overlap_of(0.5)})
-    assert points([make_run("TipXPP"), make_run("TipX"), adapter]) == []
+    assert points([make_run("TipXPP"), make_run("TipX", overlap=overlap_of(0.5))]) == []
     assert points([make_run("TipXPP", overlap=overlap_of(0.4))]) == []
 
 
@@ -76,7 +78,7 @@ def test_robustness_compares_with_the_source_itself():
 
 
 def test_analyses_show_confusion_with_its_interval():
-    measures, confused = analysis_tables({"Birds": make_analysis()})
+    measures, confused = analysis_tables({"Birds": msgspec.convert(make_analysis(), Analysis)})
     assert [entry.text for entry in measures.rows[3]] == [
         "Birds", "image-text", "adapter", "0.500", "0.200 [0.160, 0.250]", "-0.100 [-0.150, -0.050]", "0.600", "0.200",
         "40 (val (full))",

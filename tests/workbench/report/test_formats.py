@@ -38,9 +38,3 @@ def test_latex_is_a_booktabs_table_with_everything_escaped():
     assert r"Tip|X & \textbf{61.5 $\pm$ 0.3} \\" in lines
     assert r"$<$i$>$50\% \& \$5$<$/i$>$ & missing \\" in lines
     assert r"\caption{Title \& more. A note\_}" in lines
-
-
-def test_html_escapes_and_keeps_values_for_sorting():
-    page = TABLE.html()
-    assert '<td data-value="61.5"><b>61.5 ± 0.3</b></td>' in page
-    assert "<i>" not in page and "&lt;i&gt;50% &amp; $5&lt;/i&gt;" in page

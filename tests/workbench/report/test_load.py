@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
-from reporting import make_analysis, make_run, make_study, write_analysis, write_study
+from reporting import make_analysis, make_run, make_study, overlap_of, write_analysis, write_study
 
 from imo.errors import InputError
+from imo.protocol import Protocol
+from imo.results import AdapterTraining
 from imo.workbench.report.load import gather
 
 
@@ -12,53 +14,45 @@ def test_runs_shifted_runs_and_analyses(tmp_path):
     write_analysis(tmp_path, make_analysis())
     sources = gather(tmp_path)
     assert len(sources.runs) == len(make_study())
-    assert [run["dataset"] for run in sources.shifted["Birds"]] == ["Birds-blur-3"]
+    assert [run.dataset for run in sources.shifted["Birds"]] == ["Birds-blur-3"]
     assert list(sources.analyses) == ["Birds"] and sources.skipped == []
-    assert {run["shots"] for run in gather(tmp_path, ["ZeroshotCLIP"]).runs} == {0}
+    assert {run.shots for run in gather(tmp_path, ["ZeroshotCLIP"]).runs} == {0}
     with pytest.raises(InputError, match=r"--methods: there are no runs of 'TipY'.*TipX, TipXPP, ZeroshotCLIP"):
         gather(tmp_path, ["TipX", "TipY"])
 
 
 def test_training_of_adapters_is_no_method(tmp_path):
-    adapter = make_run("IMOAdapter", 200, 1, 90.0, "Glyphs", correction="adapter", overlap={"none": {}, "adapter": {}})
+    training = AdapterTraining(overlap={"none": overlap_of(0.5), "adapter": overlap_of(0.4)}, loss_curve=[(1, 2.0)])
+    adapter = make_run("IMOAdapter", 200, 1, 90.0, "Glyphs", kind="adapter", correction="adapter", training=training)
     write_study(tmp_path, [make_run(), adapter])
     sources = gather(tmp_path)
-    assert [run["trainer"] for run in sources.runs] == ["TipX"]
-    assert [run["trainer"] for run in sources.adapters] == ["IMOAdapter"]
-
-
-@pytest.mark.parametrize(
-    "change, reason",
-    [
-        ({"accuracy": "50"}, "'accuracy' is '50'"),
-        ({"accuracy": float("nan")}, "'accuracy' is nan"),
-        ({"accuracy": 101.0}, "'accuracy' is 101.0"),
-        ({"shots": True}, "'shots' is True"),
-        ({"seed": None}, "'seed' is None"),
-        ({"hyper_parameters": []}, "'hyper_parameters' is"),
-        ({"tuned_on": 3}, "'tuned_on' is 3"),
-        ({"overlap": {"area": 0.5}}, "'overlap' has None for 'separation'"),
-        ({"overlap": 3}, "'overlap' is 3"),
-    ],
-)
-def test_results_that_make_no_sense_are_left_out_and_named(tmp_path, change, reason):
-    write_study(tmp_path, [make_run(), make_run("TipXPP", **change)])
-    sources = gather(tmp_path)
-    assert [run["trainer"] for run in sources.runs] == ["TipX"]
-    assert len(sources.skipped) == 1 and "TipXPP" in sources.skipped[0] and reason in sources.skipped[0]
+    assert [run.trainer for run in sources.runs] == ["TipX"]
+    assert [run.trainer for run in sources.adapters] == ["IMOAdapter"]
 
 
 def test_files_that_cannot_be_read_are_left_out_and_named(tmp_path):
     write_study(tmp_path, [make_run()])
-    (tmp_path / "half").mkdir()
-    (tmp_path / "half/results.json").write_text("{")
+    for name, content in (("half", "{"), ("old", '{"schema_version": 1}'), ("strange", '{"schema_version": 2}')):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "results.json").write_text(content)
     analysis = make_analysis()
     analysis["corrections"]["none"]["image"]["paired"] = ["many"]
     write_analysis(tmp_path, analysis)
-    assert [line.split(":")[0] for line in gather(tmp_path).skipped] == [
-        "half/results.json",
-        "overlap/birds/overlap.json",
-    ]
+    sources = gather(tmp_path)
+    assert [run.method for run in sources.runs] == ["TipX"]
+    half, old, strange, birds = sources.skipped
+    assert half.startswith("half/results.json: damaged")
+    assert old.startswith("old/results.json: results of another version (schema 1, this is 2)")
+    assert strange.startswith("strange/results.json: damaged (Object missing required field")
+    assert birds.startswith("overlap/birds/overlap.json: not an overlap analysis") and "paired" in birds
+    assert not any("\n" in line for line in sources.skipped)
+
+
+def test_a_folder_of_nothing_but_old_results_says_so(tmp_path):
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "results.json").write_text('{"schema_version": 1}')
+    with pytest.raises(InputError, match=r"no finished runs below it.*left out: old/results\.json: .*schema 1"):
+        gather(tmp_path)
 
 
 def test_two_runs_of_the_same_are_refused(tmp_path):
@@ -68,10 +62,17 @@ def test_two_runs_of_the_same_are_refused(tmp_path):
         gather(tmp_path)
 
 
-@pytest.mark.parametrize("key", ["backbone_sha256", "adapter_sha256", "tuned_on"])
-def test_seeds_of_other_weights_or_protocols_are_not_averaged(tmp_path, key):
-    write_study(tmp_path, [make_run(seed=1), make_run(seed=2, **{key: "other"})])
-    with pytest.raises(InputError, match=f"'{key}' is 'other'"):
+@pytest.mark.parametrize(
+    "key, value, words",
+    [
+        ("backbone_sha256", "other", "'other'"),
+        ("adapter_sha256", "other", "'other'"),
+        ("protocol", Protocol("few", "val"), r"'val \(few\)' under 'few'"),
+    ],
+)
+def test_seeds_of_other_weights_or_protocols_are_not_averaged(tmp_path, key, value, words):
+    write_study(tmp_path, [make_run(seed=1), make_run(seed=2, **{key: value})])
+    with pytest.raises(InputError, match=f"seed2: '{key}' is {words}, in .*seed1"):
         gather(tmp_path)
 
 
@@ -85,7 +86,7 @@ def test_surfaces_are_read_without_unpickling(tmp_path, malicious_file):
     write_study(tmp_path, [make_run()])
     sources = gather(tmp_path)
     (run,) = sources.runs
-    path = tmp_path / run["folder"] / "surface.npz"
+    path = tmp_path / run.folder / "surface.npz"
     assert sources.surface(run) is None
     good = {"alphas": np.arange(3.0), "betas": np.arange(2.0), "gammas": np.zeros(1), "n": np.array(9)}
     np.savez(path, **good, correct=np.ones((3, 2, 1), np.int32))

@@ -1,6 +1,7 @@
 """Everything that a report writes, and the page in a real browser where there is one."""
 
 import base64
+import hashlib
 import io
 import re
 import shutil
@@ -14,7 +15,7 @@ import pytest
 from PIL import Image
 from reporting import make_analysis, make_run, make_study, write_analysis, write_study
 
-from imo.workbench.commands.report import main
+from imo.workbench.cli import call
 
 EVIL = '<script>document.title="owned"</script>"\'&$\\x$'
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -39,7 +40,7 @@ def root(tmp_path_factory):
     axes = {"alphas": np.linspace(0, 20, 6), "betas": np.linspace(0, 20, 5), "gammas": np.arange(2.0)}
     np.savez(folder / "surface.npz", **axes, correct=correct, n=np.array(80))
     before = settings()
-    assert main([str(root)]) == 0
+    assert call("report", [str(root)]) == 0
     assert settings() == before
     return root
 
@@ -93,6 +94,14 @@ def test_the_page_is_well_formed_and_needs_nothing_from_elsewhere(page):
         assert ElementTree.fromstring(base64.b64decode(picture.split(",")[1])).tag.endswith("svg")
 
 
+def test_the_policy_lets_the_pages_own_script_run_and_no_other(page):
+    (script,) = re.findall(r"<script>(.*?)</script>", page, flags=re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
+    assert {attrs.get("content") for tag, attrs in Reader(page).tags if tag == "meta"} >= {policy}
+    assert "table.sortable" in script
+
+
 def test_the_page_shows_every_run_and_escapes_what_it_is_told(page):
     reader = Reader(page)
     runs = reader.rows["provenance"][1:]
@@ -126,12 +135,12 @@ def test_the_same_runs_give_the_same_files(root):
         return {path.name: path.read_bytes() for path in (root / "report").iterdir()}
 
     before = content()
-    assert main([str(root)]) == 0
+    assert call("report", [str(root)]) == 0
     assert content() == before
 
 
 def test_bad_folders_are_one_line_and_status_2(tmp_path, capsys):
-    assert main([str(tmp_path / "absent")]) == 2
+    assert call("report", [str(tmp_path / "absent")]) == 2
     out, err = capsys.readouterr()
     assert out == "" and err.startswith("error: ") and err.count("\n") == 1
     assert not (tmp_path / "absent").exists()

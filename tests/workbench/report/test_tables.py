@@ -3,22 +3,15 @@ import statistics
 
 import numpy as np
 import pytest
+from reporting import ISOCLIP, NOTHING, make_run, overlap_of
 
 from imo.errors import InputError
+from imo.protocol import Protocol
 from imo.workbench.report import Cell, averages, comparison
 
 
-def run(trainer, shots, seed, accuracy, dataset="Digits", **more):
-    common = {"cfg": "vit_b16", "backbone": "ViT-B/16", "n_test": 80, "tuned_on": "val (full)"}
-    return {
-        "trainer": trainer,
-        "dataset": dataset,
-        "shots": shots,
-        "seed": seed,
-        "accuracy": accuracy,
-        **common,
-        **more,
-    }
+def run(method, shots, seed, accuracy, dataset="Digits", **more):
+    return make_run(method, shots, seed, accuracy, dataset, **{"cfg": "vit_b16", "backbone": "ViT-B/16", **more})
 
 
 RUNS = [
@@ -58,13 +51,13 @@ def test_gains_are_paired_by_seed():
 
 
 def test_a_given_correction_is_a_row_of_its_own_and_gains_on_none():
-    corrected = [run("TipX", 4, seed, 66.0, correction="isoclip") for seed in (1, 3)]
+    corrected = [run("TipX (isoclip)", 4, seed, 66.0, **ISOCLIP) for seed in (1, 3)]
     table = comparison([*RUNS, *corrected])
     assert table.rows["Digits", "TipX"][4].values == (60.0, 61.0, 65.0)
     assert table.rows["Digits", "TipX (isoclip)"][4].values == (66.0, 66.0)
     assert table.gains["Digits", "TipX (isoclip)"][4].values == (6.0, 1.0)
-    averaged = averages([*corrected, run("TipX", 4, 1, 70.0, "B", correction="isoclip")], {"Digits", "B"}, "mean")
-    assert [(one["trainer"], one["correction"], one["accuracy"]) for one in averaged] == [("TipX", "isoclip", 68.0)]
+    averaged = averages([*corrected, run("TipX (isoclip)", 4, 1, 70.0, "B", **ISOCLIP)], {"Digits", "B"}, "mean")
+    assert [(one.trainer, one.correction, one.accuracy) for one in averaged] == [("TipX", "isoclip", 68.0)]
 
 
 def test_no_gain_without_a_common_seed_or_across_datasets():
@@ -113,12 +106,27 @@ def test_several_datasets_get_a_column():
 def test_the_caption_names_what_the_numbers_are():
     runs = [
         run("TipX", 4, 0, 50.0),
-        run("TipX", 4, 2, 60.0, tuned_on="test"),
-        run("ZeroshotCLIP", 0, 1, 9.0, tuned_on=None),
+        run("TipX", 4, 2, 60.0, protocol=Protocol("paper", "test")),
+        run("ZeroshotCLIP", 0, 1, 9.0, protocol=NOTHING),
     ]
     caption = comparison(runs).caption
     for part in ("Digits", "sample standard deviation", "seeds 0, 2, 1", "ViT-B/16", "80 test", "val (full), test"):
         assert part in caption
+
+
+def test_nothing_is_named_only_where_nothing_else_is():
+    assert "tuned on nothing" in comparison([run("ZeroshotCLIP", 0, 1, 9.0, protocol=NOTHING)]).caption
+    one_shot = run("TipX", 1, 1, 9.0, protocol=Protocol("support", "nothing", "one shot"))
+    caption = comparison([one_shot, run("ZeroshotCLIP", 0, 1, 9.0, protocol=NOTHING)]).caption
+    assert caption.endswith("tuned on nothing (support, one shot)")
+
+
+def test_the_caption_tells_the_overlap_under_each_correction():
+    runs = [run("TipX", 4, 1, 50.0, overlap=overlap_of(0.5)), run("TipXPP", 4, 1, 52.0, overlap=overlap_of(0.4))]
+    assert comparison(runs).caption.splitlines()[1:] == [
+        "Intra-modal overlap of Digits's tuning images, correction none: area 0.500, separation 0.833",
+        "Intra-modal overlap of Digits's tuning images, correction adapter: area 0.400, separation 0.867",
+    ]
 
 
 def test_files_hold_the_table_and_all_digits(tmp_path):
@@ -158,15 +166,16 @@ def test_missing_seeds_are_shown_also_for_all_data():
 
 def test_another_correction_is_part_of_the_name_and_gains_on_the_same_base():
     runs = [
-        run("TipX", 4, 1, 50.0, correction="none"),
-        run("TipXPP", 4, 1, 52.0, correction="adapter", adapter_sha256="a"),
-        run("TipX", 4, 1, 51.5, correction="isoclip"),
-        run("TipX", 4, 1, 51.0, correction="adapter"),
-        run("IMOAdapter", 200, 1, 90.0, correction="adapter"),
+        run("TipX", 4, 1, 50.0),
+        run("TipXPP", 4, 1, 52.0),
+        run("TipX (isoclip)", 4, 1, 51.5, **ISOCLIP),
+        run("TipX (adapter)", 4, 1, 51.0, base="TipX", correction="adapter"),
+        run("IMOAdapter", 200, 1, 90.0, kind="adapter", correction="adapter"),
+        run("APP", 4, 1, 40.0),
     ]
     table = comparison(runs)
     assert [method for _, method in table.rows] == [
-        "TipX", "TipXPP", "TipX (isoclip)", "TipX (adapter)", "IMOAdapter",
+        "TipX", "TipXPP", "TipX (isoclip)", "TipX (adapter)", "IMOAdapter", "APP",
     ]  # fmt: skip
     gains = {method: row[4].values for (_, method), row in table.gains.items()}
     assert gains == {"TipXPP": (2.0,), "TipX (isoclip)": (1.5,), "TipX (adapter)": (1.0,)}
@@ -174,11 +183,11 @@ def test_another_correction_is_part_of_the_name_and_gains_on_the_same_base():
 
 def test_averages_keep_corrections_and_configs_apart():
     runs = [
-        run("TipX", 4, 1, accuracy, dataset, correction=correction, cfg=cfg)
-        for cfg, correction, accuracies in (
-            ("one", "none", (50, 60)), ("one", "isoclip", (52, 64)), ("two", "none", (10, 20)),
+        run("TipX (isoclip)" if more else "TipX", 4, 1, accuracy, dataset, cfg=cfg, **more)
+        for cfg, more, accuracies in (
+            ("one", {}, (50, 60)), ("one", ISOCLIP, (52, 64)), ("two", {}, (10, 20)),
         )
         for dataset, accuracy in zip("AB", accuracies)
     ]  # fmt: skip
-    found = {(a["cfg"], a["correction"]): a["accuracy"] for a in averages(runs, "AB", "both")}
+    found = {(a.cfg, a.correction): a.accuracy for a in averages(runs, "AB", "both")}
     assert found == {("one", "none"): 55.0, ("one", "isoclip"): 58.0, ("two", "none"): 15.0}

@@ -1,4 +1,4 @@
-"""Every setting with its default; its type is the type an override must have."""
+"""Every setting with its default. An override must have the type of the default."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DEFAULTS: dict[str, Any] = {
         "SIZE": (224, 224),
         "INTERPOLATION": "bilinear",
         "TRANSFORMS": (),
-        "NO_TRANSFORM": False,  # hand out PIL images as they are
+        "NO_TRANSFORM": False,  # give PIL images as they are
         "PIXEL_MEAN": [0.485, 0.456, 0.406],
         "PIXEL_STD": [0.229, 0.224, 0.225],
         "CROP_PADDING": 4,
@@ -51,8 +51,8 @@ DEFAULTS: dict[str, Any] = {
     },
     "DATALOADER": {
         "NUM_WORKERS": 4,
-        "K_TRANSFORMS": 1,  # augmented copies of each training image
-        "RETURN_IMG0": False,  # also hand out the image without augmentation
+        "K_TRANSFORMS": 1,  # augmented copies of each training image in a sample
+        "RETURN_IMG0": False,  # add the image without augmentation to each sample
         "TRAIN_X": {"SAMPLER": "RandomSampler", "BATCH_SIZE": 32, "N_DOMAIN": 0, "N_INS": 16},
         "TRAIN_U": {"SAME_AS_X": True, "SAMPLER": "RandomSampler", "BATCH_SIZE": 32, "N_DOMAIN": 0, "N_INS": 16},
         "TEST": {"SAMPLER": "SequentialSampler", "BATCH_SIZE": 32},
@@ -72,7 +72,7 @@ DEFAULTS: dict[str, Any] = {
         "RMSPROP_ALPHA": 0.99,
         "ADAM_BETA1": 0.9,
         "ADAM_BETA2": 0.999,
-        "STAGED_LR": False,  # smaller rate for every layer outside NEW_LAYERS
+        "STAGED_LR": False,  # LR * BASE_LR_MULT for every layer outside NEW_LAYERS
         "NEW_LAYERS": (),
         "BASE_LR_MULT": 0.1,
         "LR_SCHEDULER": "single_step",
@@ -83,12 +83,12 @@ DEFAULTS: dict[str, Any] = {
         "WARMUP_TYPE": "linear",  # or "constant"
         "WARMUP_CONS_LR": 1e-5,
         "WARMUP_MIN_LR": 1e-5,
-        "WARMUP_RECOUNT": True,  # the scheduler proper counts its epochs from the end of the warm-up
+        "WARMUP_RECOUNT": True,  # the schedule counts its epochs from the end of the warm-up
     },
     "TRAIN": {
         "CHECKPOINT_FREQ": 0,  # in epochs; below 1: after the last only
         "PRINT_FREQ": 10,  # in batches
-        "COUNT_ITER": "train_x",  # or "train_u", "smaller_one": what an epoch of two loaders is as long as
+        "COUNT_ITER": "train_x",  # the loader whose length an epoch has; or "train_u", "smaller_one"
     },
     "TEST": {
         "EVALUATOR": "Classification",
@@ -108,7 +108,7 @@ def get_cfg_default() -> CfgNode:
 
 
 def clean_cfg(cfg: CfgNode, trainer: str) -> None:
-    """Drop the settings of all trainers but the given one, for a shorter print-out."""
+    """Remove the settings of all trainers but the given one, so that printing a configuration is short."""
     for key in list(cfg.TRAINER):
         if key not in ("NAME", trainer.upper()):
             del cfg.TRAINER[key]

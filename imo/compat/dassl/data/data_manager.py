@@ -1,4 +1,4 @@
-"""The loaders of a run."""
+"""The data loaders of a run."""
 
 from __future__ import annotations
 
@@ -29,7 +29,24 @@ def build_data_loader(
     is_train: bool = True,
     dataset_wrapper: Callable[..., Any] | None = None,
 ) -> DataLoader[Sample]:
-    """A loader over data_source; in training, a last batch that is not full is dropped unless it is the only one."""
+    """A loader of samples.
+
+    In training, a last batch that is not full is dropped, unless it is the only one.
+
+    Args:
+        cfg: the configuration.
+        sampler_type: see `build_sampler`, as for n_domain and n_ins.
+        data_source: the items.
+        batch_size: items a batch.
+        n_domain: domains a batch; not used.
+        n_ins: items of each class in a batch, for samplers by class.
+        tfm: the transform of images.
+        is_train: whether for training.
+        dataset_wrapper: class of the torch Dataset that loads the images; default: DatasetWrapper.
+
+    Raises:
+        ValueError: there is no batch.
+    """
     sampler = build_sampler(
         sampler_type, cfg=cfg, data_source=data_source, batch_size=batch_size, n_domain=n_domain, n_ins=n_ins
     )
@@ -48,7 +65,15 @@ def build_data_loader(
 
 
 class DataManager:
-    """The data set of the configuration and its loaders for training (x: labelled, u: not), validation and test."""
+    """The data set that the configuration names, and a loader for each of its parts.
+
+    Attributes:
+        dataset: the data set.
+        train_loader_x: labelled training samples.
+        train_loader_u: unlabelled training samples, or None.
+        val_loader: validation samples, or None.
+        test_loader: test samples.
+    """
 
     def __init__(
         self,
@@ -98,7 +123,7 @@ class DataManager:
 
     @staticmethod
     def _transform(cfg: CfgNode, custom: Any, purpose: str, is_train: bool) -> Any:
-        """The custom transform if there is one, else that of the configuration."""
+        """The custom transform if one is given, else the one that the configuration describes."""
         if custom is None:
             return build_transform(cfg, is_train=is_train)
         print(f"* Using custom transform for {purpose}")
@@ -106,17 +131,17 @@ class DataManager:
 
     @property
     def num_classes(self) -> int:
-        """How many classes the data set has."""
+        """The number of classes."""
         return int(self.dataset.num_classes)
 
     @property
     def lab2cname(self) -> dict[int, str]:
-        """The name of each class by its label."""
+        """{label: class name}."""
         names: dict[int, str] = self.dataset.lab2cname
         return names
 
     def show_dataset_summary(self, cfg: CfgNode) -> None:
-        """Print a table of what there is."""
+        """Print a table of the number of classes and of samples in each part."""
         data = self.dataset
         rows = [
             ("Dataset", cfg.DATASET.NAME),

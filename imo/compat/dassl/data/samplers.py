@@ -1,4 +1,4 @@
-"""The order in which items are drawn."""
+"""Samplers: the order in which a loader takes items."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ AVAI_SAMPLERS = ["RandomSampler", "SequentialSampler", "RandomClassSampler"]
 
 
 class RandomClassSampler(Sampler[int]):
-    """Batches of batch_size // n_ins classes at random with n_ins items each.
+    """Fills each batch with n_ins items of each of batch_size // n_ins random classes.
 
-    Classes of fewer than n_ins items are filled up with repeats. An epoch ends when too few classes are left.
+    A class of fewer than n_ins items is drawn from with replacement. An epoch ends when too few classes have n_ins
+    items left.
     """
 
     def __init__(self, data_source: Sequence[Datum], batch_size: int, n_ins: int) -> None:
@@ -33,7 +34,7 @@ class RandomClassSampler(Sampler[int]):
             raise ValueError(
                 f"a batch needs {self.classes_per_batch} classes, but there are {len(self.index_by_label)}"
             )
-        # How many are drawn depends on chance, so this is an estimate.
+        # How many items an epoch takes depends on chance, so the length is that of a trial epoch.
         self.length = sum(1 for _ in self)
 
     def __iter__(self) -> Iterator[int]:
@@ -51,7 +52,7 @@ class RandomClassSampler(Sampler[int]):
         return self.length
 
     def _portions(self, indices: list[int]) -> list[list[int]]:
-        """The shuffled items of a class in portions of n_ins, without the rest."""
+        """The indices of a class's items, shuffled, in lists of n_ins; a shorter last list is left out."""
         n = self.n_ins
         shuffled = list(indices) if len(indices) >= n else np.random.choice(indices, size=n, replace=True).tolist()
         random.shuffle(shuffled)
@@ -66,7 +67,11 @@ def build_sampler(
     n_domain: int = 0,
     n_ins: int = 16,
 ) -> Sampler[int]:
-    """A sampler by name. Nothing here uses cfg and n_domain: they are for samplers by domain."""
+    """A sampler by its name in AVAI_SAMPLERS. `cfg` and `n_domain` are not used: upstream has samplers by domain, too.
+
+    Raises:
+        ValueError: another name.
+    """
     if sampler_type == "RandomSampler":
         return RandomSampler(data_source)
     if sampler_type == "SequentialSampler":

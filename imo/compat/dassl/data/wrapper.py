@@ -1,4 +1,4 @@
-"""Items of a data set as training samples."""
+"""A torch Dataset over the items of a data set."""
 
 from __future__ import annotations
 
@@ -14,11 +14,19 @@ from ..utils import read_image
 from .datasets import Datum
 from .transforms import INTERPOLATION_MODES
 
-Sample = dict[str, Any]
+Sample = dict[str, Any]  # "img", "label", "domain", "impath", "index"
 
 
 class DatasetWrapper(Dataset[Sample]):
-    """Loads and transforms images; several transforms give the keys img, img2, img3 and so on."""
+    """Loads and transforms images.
+
+    Args:
+        cfg: the configuration.
+        data_source: the items.
+        transform: of a PIL image; None leaves it as it is. Of a list of transforms, the first gives the sample's "img",
+            the others "img2", "img3" and so on.
+        is_train: whether DATALOADER.K_TRANSFORMS applies: above 1, "img" is a list of so many transformed copies.
+    """
 
     def __init__(self, cfg: CfgNode, data_source: Sequence[Datum], transform: Any = None, is_train: bool = False):
         self.cfg = cfg
@@ -57,6 +65,6 @@ class DatasetWrapper(Dataset[Sample]):
         return sample
 
     def _transformed(self, transform: Callable[[Image.Image], Any], image: Image.Image) -> Any:
-        """The transformed image, or a list of them where several are asked for."""
+        """The transformed image, or a list of k_tfm transformed copies."""
         images = [transform(image) for _ in range(self.k_tfm)]
         return images[0] if len(images) == 1 else images

@@ -1,4 +1,4 @@
-"""Trainers."""
+"""Trainers: the loop over epochs and batches."""
 
 from .base import TrainerBase
 from .build import TRAINER_REGISTRY, build_trainer

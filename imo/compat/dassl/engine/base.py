@@ -8,7 +8,7 @@ from .models import ModelKeeper
 
 
 class TrainerBase(ModelKeeper):
-    """Trains epoch by epoch; subclasses fill in the hooks."""
+    """Calls the methods of a training in order; subclasses define them."""
 
     start_epoch = 0
     max_epoch = 0
@@ -19,7 +19,7 @@ class TrainerBase(ModelKeeper):
         self._writer: Any = None
 
     def train(self, start_epoch: int | None = None, max_epoch: int | None = None) -> None:
-        """Run the epochs from start_epoch to max_epoch, or else between those set before."""
+        """Train from start_epoch up to, not including, max_epoch; by default, the attributes of these names."""
         self.start_epoch = self.start_epoch if start_epoch is None else start_epoch
         self.max_epoch = self.max_epoch if max_epoch is None else max_epoch
         self.before_train()
@@ -31,16 +31,16 @@ class TrainerBase(ModelKeeper):
         self.after_train()
 
     def before_train(self) -> None:
-        """Hook: before the first epoch; may move start_epoch."""
+        """Called before the first epoch; may change start_epoch."""
 
     def after_train(self) -> None:
-        """Hook: after the last epoch."""
+        """Called after the last epoch."""
 
     def before_epoch(self) -> None:
-        """Hook: before each epoch."""
+        """Called before each epoch."""
 
     def after_epoch(self) -> None:
-        """Hook: after each epoch."""
+        """Called after each epoch."""
 
     def run_epoch(self) -> None:
         """Train for an epoch."""
@@ -51,23 +51,23 @@ class TrainerBase(ModelKeeper):
         raise NotImplementedError
 
     def parse_batch_train(self, *args: Any, **kwargs: Any) -> Any:
-        """What forward_backward needs of a batch, on the device."""
+        """The tensors of a batch that forward_backward uses, on the device."""
         raise NotImplementedError
 
     def parse_batch_test(self, batch: Any) -> Any:
-        """Input and label of a batch, on the device."""
+        """(input, label) of a batch, on the device."""
         raise NotImplementedError
 
     def forward_backward(self, *args: Any, **kwargs: Any) -> dict[str, Any] | None:
-        """Train on a batch and return the numbers to print."""
+        """Train on a batch and return the numbers to print, by name."""
         raise NotImplementedError
 
     def model_inference(self, input: Any) -> Any:
-        """The scores of an input."""
+        """The model's class scores for an input."""
         raise NotImplementedError
 
     def init_writer(self, log_dir: str) -> None:
-        """Write curves for tensorboard, where it is installed."""
+        """Start writing curves for tensorboard into a folder, if tensorboard is installed."""
         if self._writer is not None:
             return
         try:
@@ -78,7 +78,7 @@ class TrainerBase(ModelKeeper):
         self._writer = SummaryWriter(log_dir=log_dir)
 
     def close_writer(self) -> None:
-        """Close the curves."""
+        """Stop writing curves."""
         if self._writer is not None:
             self._writer.close()
 

@@ -1,4 +1,4 @@
-"""Trainers by name."""
+"""The registry of trainers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TRAINER_REGISTRY = Registry("TRAINER")
 
 
 def build_trainer(cfg: CfgNode) -> Any:
-    """The trainer that the configuration names."""
+    """The trainer that TRAINER.NAME names."""
     name = cfg.TRAINER.NAME
     check_availability(name, TRAINER_REGISTRY.registered_names())
     if cfg.VERBOSE:

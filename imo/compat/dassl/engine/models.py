@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Union
 
 import torch
 from torch import nn
@@ -14,11 +13,11 @@ from torch.optim.lr_scheduler import LRScheduler
 from ..utils import load_checkpoint, resume_from_checkpoint, save_checkpoint
 from ..utils.checkpoint import BEST, latest_checkpoint
 
-Names = Union[str, Sequence[str], None]  # a model, several, or all
+Names = str | Sequence[str] | None  # a model's name, several, or None for all models
 
 
 class ModelKeeper:
-    """Models by name. Each has its own folder of checkpoints and may do without optimiser and schedule."""
+    """Keeps models by name, each with its optimiser and schedule, if it has them, and its own folder of checkpoints."""
 
     def __init__(self) -> None:
         self._models: dict[str, nn.Module] = {}
@@ -28,7 +27,7 @@ class ModelKeeper:
     def register_model(
         self, name: str, model: nn.Module, optim: Optimizer | None = None, sched: LRScheduler | None = None
     ) -> None:
-        """Take a model into training and checkpoints."""
+        """Add a model; training steps and checkpoints include it from then on."""
         if name in self._models:
             raise ValueError(f"a model named {name!r} is already registered")
         self._models[name] = model
@@ -36,7 +35,7 @@ class ModelKeeper:
         self._scheds[name] = sched
 
     def get_model_names(self, names: Names = None) -> list[str]:
-        """The given names, checked, or all names."""
+        """The given names as a list, all names for None; KeyError for an unknown one."""
         if names is None:
             return list(self._models)
         chosen = [names] if isinstance(names, str) else list(names)
@@ -48,7 +47,15 @@ class ModelKeeper:
     def save_model(
         self, epoch: int, directory: str, is_best: bool = False, val_result: float | None = None, model_name: str = ""
     ) -> None:
-        """Write the state after an epoch (counted from 0) for each model into a folder of its name."""
+        """Write a checkpoint of each model into <directory>/<model's name>.
+
+        Args:
+            epoch: the epoch just trained, counted from 0.
+            directory: where to write.
+            is_best: also write it as the best checkpoint.
+            val_result: validation result, kept in the checkpoint.
+            model_name: file name; default: model.pth.tar-<epoch, counted from 1>.
+        """
         for name in self.get_model_names():
             optim, sched = self._optims[name], self._scheds[name]
             state = {
@@ -61,7 +68,7 @@ class ModelKeeper:
             save_checkpoint(state, os.path.join(directory, name), is_best=is_best, model_name=model_name)
 
     def resume_model_if_exist(self, directory: str) -> int:
-        """Restore all models from a folder, if it has them all, and return the epoch to go on with."""
+        """Restore all models if a folder has checkpoints of all, and return the epoch to go on with, else 0."""
         folders = {name: os.path.join(directory, name) for name in self.get_model_names()}
         if not folders or any(latest_checkpoint(folder) is None for folder in folders.values()):
             print("No checkpoint found, train from scratch")
@@ -73,7 +80,7 @@ class ModelKeeper:
         return start_epoch
 
     def load_model(self, directory: str, epoch: int | None = None) -> None:
-        """Load the weights of an epoch, or else the best ones, for evaluation."""
+        """Load the weights of an epoch (counted from 1), or by default the best ones, for evaluation."""
         if not directory:
             print("Note that load_model() is skipped as no pretrained model is given")
             return
@@ -89,14 +96,14 @@ class ModelKeeper:
             self._models[name].load_state_dict(checkpoint["state_dict"])
 
     def set_model_mode(self, mode: str = "train", names: Names = None) -> None:
-        """Switch models to "train", or to "test" (the same as "eval")."""
+        """Put models into training mode ("train") or evaluation mode ("test" or "eval")."""
         if mode not in ("train", "test", "eval"):
             raise KeyError(f"mode must be train, test or eval, but got {mode!r}")
         for name in self.get_model_names(names):
             self._models[name].train(mode == "train")
 
     def update_lr(self, names: Names = None) -> None:
-        """Step the schedules, once an epoch."""
+        """Step the learning-rate schedules; called once an epoch."""
         for name in self.get_model_names(names):
             sched = self._scheds[name]
             if sched is not None:

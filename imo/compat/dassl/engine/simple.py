@@ -1,4 +1,4 @@
-"""A trainer that follows the configuration."""
+"""A trainer whose data, evaluator, checkpoints and test follow the configuration."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ from .models import Names
 
 
 class SimpleTrainer(TrainerBase):
-    """Builds data, model and evaluator, resumes, saves and tests; how an epoch is trained is left open."""
+    """Builds data loaders, model and evaluator; resumes, saves and tests.
+
+    A subclass defines `build_model` and how an epoch is trained.
+    """
 
     model: Any
 
@@ -35,10 +38,10 @@ class SimpleTrainer(TrainerBase):
         self.evaluator = build_evaluator(cfg, lab2cname=self.lab2cname)
 
     def check_cfg(self, cfg: CfgNode) -> None:
-        """Hook: raise if the configuration does not suit the trainer."""
+        """Called first; may raise an error if the configuration does not suit the trainer."""
 
     def build_data_loader(self) -> None:
-        """Build the loaders and what is known of the classes."""
+        """Set the data loaders, the number of classes and their names."""
         self.dm = DataManager(self.cfg)
         self.train_loader_x = self.dm.train_loader_x
         self.train_loader_u = self.dm.train_loader_u
@@ -49,17 +52,17 @@ class SimpleTrainer(TrainerBase):
         self.lab2cname = self.dm.lab2cname
 
     def build_model(self) -> None:
-        """Set self.model and register what is trained."""
+        """Set self.model and call register_model for what is trained."""
         raise NotImplementedError(f"{type(self).__name__} must override build_model: there is no default model")
 
     def before_train(self) -> None:
-        """Resume from RESUME, or else OUTPUT_DIR, if there is a checkpoint."""
+        """Resume from the folder RESUME, by default OUTPUT_DIR, if it has checkpoints."""
         self.start_epoch = self.resume_model_if_exist(self.cfg.RESUME or self.cfg.OUTPUT_DIR)
         self.init_writer(os.path.join(self.output_dir, "tensorboard"))
         self.time_start = time.time()
 
     def after_train(self) -> None:
-        """Test the last or the best model."""
+        """Test the last model, or the best one (TEST.FINAL_MODEL)."""
         print("Finish training")
         if not self.cfg.TEST.NO_TEST:
             if self.cfg.TEST.FINAL_MODEL == "best_val":
@@ -72,7 +75,7 @@ class SimpleTrainer(TrainerBase):
         self.close_writer()
 
     def after_epoch(self) -> None:
-        """Save what is to be kept."""
+        """Save a checkpoint if the epoch is the best, the last, or due by TRAIN.CHECKPOINT_FREQ."""
         if not self.cfg.TEST.NO_TEST and self.cfg.TEST.FINAL_MODEL == "best_val":
             result = self.test(split="val")
             if result > self.best_result:
@@ -84,7 +87,7 @@ class SimpleTrainer(TrainerBase):
 
     @torch.no_grad()
     def test(self, split: str | None = None) -> float:
-        """Evaluate on a split (val falls back on test where there is none) and return the first result."""
+        """Evaluate on "val" ("test" if there is none) or "test", and return the first result, the accuracy."""
         self.set_model_mode("eval")
         self.evaluator.reset()
         split = split or self.cfg.TEST.SPLIT
@@ -102,15 +105,15 @@ class SimpleTrainer(TrainerBase):
         return next(iter(results.values()))
 
     def model_inference(self, input: Any) -> Any:
-        """The scores of an input."""
+        """The model's class scores for an input."""
         return self.model(input)
 
     def parse_batch_test(self, batch: Any) -> Any:
-        """Image and label on the device."""
+        """(image, label) on the device."""
         return batch["img"].to(self.device), batch["label"].to(self.device)
 
     def get_current_lr(self, names: Names = None) -> float:
-        """The learning rate of the first (given) model."""
+        """The learning rate of the first of the given models' first parameter group."""
         name = self.get_model_names(names)[0]
         optim = self._optims[name]
         if optim is None:

@@ -1,4 +1,4 @@
-"""Trainers on labelled data, alone or with data that are not labelled."""
+"""Trainers on labelled data, and on labelled and unlabelled data."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ __all__ = ["SimpleTrainer", "TrainerBase", "TrainerX", "TrainerXU"]
 
 
 class _BatchTrainer(SimpleTrainer):
-    """Times, prints and records the batches of an epoch."""
+    """Trains on batches; prints times and losses, and writes their curves."""
 
     num_batches = 0
     batch_idx = 0
 
     def run_batches(self, batches: Iterable[tuple[Any, ...]], num_batches: int) -> None:
-        """Give each element of batches to forward_backward as its arguments."""
+        """Call forward_backward on each element of `batches`, a tuple of its arguments."""
         self.set_model_mode("train")
         self.num_batches = num_batches
         losses, batch_time, data_time = MetricMeter(), AverageMeter(), AverageMeter()
@@ -42,7 +42,7 @@ class _BatchTrainer(SimpleTrainer):
             start = time.time()
 
     def _print_progress(self, losses: MetricMeter, batch_time: AverageMeter, data_time: AverageMeter) -> None:
-        """Print a line on the batch just done."""
+        """Print a line about the batch just trained on."""
         epoch, batch = self.epoch + 1, self.batch_idx + 1
         remaining = self.num_batches - batch + (self.max_epoch - epoch) * self.num_batches
         print(
@@ -64,7 +64,7 @@ class TrainerX(_BatchTrainer):
         self.run_batches(((batch,) for batch in self.train_loader_x), len(self.train_loader_x))
 
     def parse_batch_train(self, batch: Any) -> Any:
-        """Image, label and domain on the device."""
+        """(image, label, domain) on the device."""
         return tuple(batch[key].to(self.device) for key in ("img", "label", "domain"))
 
 
@@ -89,12 +89,12 @@ class TrainerXU(_BatchTrainer):
         self.run_batches(islice(pairs, lengths[count]), lengths[count])
 
     def parse_batch_train(self, batch_x: Any, batch_u: Any) -> Any:
-        """Labelled image, its label and unlabelled image on the device."""
+        """(labelled image, its label, unlabelled image) on the device."""
         return batch_x["img"].to(self.device), batch_x["label"].to(self.device), batch_u["img"].to(self.device)
 
 
 def _endless(first: Iterator[Any], loader: Iterable[Any]) -> Iterator[Any]:
-    """The rest of first, then the loader over and over."""
+    """The batches that `first`, an iterator over the loader, has left; then the loader's again and again."""
     yield from first
     while True:
         yield from loader

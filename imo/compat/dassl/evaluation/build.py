@@ -1,4 +1,4 @@
-"""Evaluators by name."""
+"""The registry of evaluators."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ EVALUATOR_REGISTRY = Registry("EVALUATOR")
 
 
 def build_evaluator(cfg: CfgNode, **kwargs: Any) -> Any:
-    """The evaluator that the configuration names."""
+    """The evaluator that TEST.EVALUATOR names."""
     name = cfg.TEST.EVALUATOR
     check_availability(name, EVALUATOR_REGISTRY.registered_names())
     if cfg.VERBOSE:

@@ -1,4 +1,4 @@
-"""Evaluation of classification."""
+"""Evaluators: they collect predictions by batch and compute results."""
 
 from __future__ import annotations
 
@@ -17,27 +17,30 @@ from .build import EVALUATOR_REGISTRY
 
 
 class EvaluatorBase:
-    """What a trainer asks of an evaluator."""
+    """The methods that a trainer calls."""
 
     def __init__(self, cfg: CfgNode) -> None:
         self.cfg = cfg
 
     def reset(self) -> None:
-        """Forget all batches."""
+        """Forget all batches so far."""
         raise NotImplementedError
 
     def process(self, mo: torch.Tensor, gt: torch.Tensor) -> None:
-        """Take in a batch: model output and true labels."""
+        """Add a batch: model output and true labels."""
         raise NotImplementedError
 
     def evaluate(self) -> dict[str, float]:
-        """Print and return the results; the first is the one that counts."""
+        """Print and return the results by name; the first is the one by which models are chosen."""
         raise NotImplementedError
 
 
 @EVALUATOR_REGISTRY.register()
 class Classification(EvaluatorBase):
-    """Accuracy, error rate and macro F1; on request the accuracy of each class and a confusion matrix."""
+    """Accuracy, error rate and macro F1, in percent.
+
+    TEST.PER_CLASS_RESULT adds the accuracy of each class, TEST.COMPUTE_CMAT a confusion matrix in OUTPUT_DIR/cmat.pt.
+    """
 
     def __init__(self, cfg: CfgNode, lab2cname: Mapping[int, str] | None = None, **kwargs: Any) -> None:
         super().__init__(cfg)
@@ -47,17 +50,17 @@ class Classification(EvaluatorBase):
         self.reset()
 
     def reset(self) -> None:
-        """Forget all batches."""
+        """Forget all batches so far."""
         self._y_true: list[int] = []
         self._y_pred: list[int] = []
 
     def process(self, mo: torch.Tensor, gt: torch.Tensor) -> None:
-        """Take in a batch: scores of shape [batch, classes] and labels of shape [batch]."""
+        """Add a batch: scores (N, C) and labels (N,)."""
         self._y_true += gt.tolist()
         self._y_pred += mo.max(dim=1).indices.tolist()
 
     def evaluate(self) -> dict[str, float]:
-        """Print and return the results in percent."""
+        """Print and return the results of all batches, in percent."""
         true, pred = np.array(self._y_true), np.array(self._y_pred)
         total, correct = len(true), int(np.sum(true == pred))
         accuracy = 100.0 * correct / total
@@ -81,7 +84,7 @@ class Classification(EvaluatorBase):
         return results
 
     def _per_class(self, true: npt.NDArray[Any], pred: npt.NDArray[Any]) -> float:
-        """Print the accuracy of each class and return their mean."""
+        """Print the accuracy of each class in percent and return their mean."""
         print("=> per-class result")
         accuracies = []
         for label in np.unique(true).tolist():
@@ -96,7 +99,7 @@ class Classification(EvaluatorBase):
         return average
 
     def _save_confusion(self, true: npt.NDArray[Any], pred: npt.NDArray[Any]) -> None:
-        """Write what share of each true class (row) was taken for which class (column)."""
+        """Write the confusion matrix: row i, column j is the share of images of class i predicted as class j."""
         labels = np.union1d(true, pred)
         counts = torch.zeros(len(labels), len(labels), dtype=torch.float64)
         cells = (torch.from_numpy(np.searchsorted(labels, true)), torch.from_numpy(np.searchsorted(labels, pred)))

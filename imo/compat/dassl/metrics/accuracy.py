@@ -10,7 +10,13 @@ import torch
 def compute_accuracy(
     output: torch.Tensor | Sequence[torch.Tensor], target: torch.Tensor, topk: Sequence[int] = (1,)
 ) -> list[torch.Tensor]:
-    """The percentage of targets among the k highest scores, a one-element tensor for each k."""
+    """For each k of `topk`, the percentage of rows whose target is among the k highest scores, as a (1,) tensor.
+
+    Args:
+        output: (N, C) scores, or a sequence that begins with them.
+        target: (N,) labels.
+        topk: numbers of highest scores.
+    """
     scores = output if isinstance(output, torch.Tensor) else output[0]
     best = scores.topk(max(topk), dim=1).indices
     hits = best.eq(target.view(-1, 1)).float()

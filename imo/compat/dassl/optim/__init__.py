@@ -1,4 +1,4 @@
-"""Optimisers and learning rate schedules from the configuration."""
+"""The optimisers and learning-rate schedules that the configuration names."""
 
 from .lr_scheduler import build_lr_scheduler
 from .optimizer import build_optimizer

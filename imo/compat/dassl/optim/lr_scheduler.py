@@ -1,4 +1,4 @@
-"""Learning rate schedules, one step an epoch."""
+"""Learning-rate schedules, stepped once an epoch."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, MultiStepLR, StepLR
 from yacs.config import CfgNode
 
-from imo.compat.warmup import warmed_up
+from imo.compat.warmup import ConstantWarmupScheduler, LinearWarmupScheduler, warmed_up
+
+__all__ = ["AVAI_SCHEDS", "ConstantWarmupScheduler", "LinearWarmupScheduler", "build_lr_scheduler"]
 
 AVAI_SCHEDS = ["single_step", "multi_step", "cosine"]
 
 
 def build_lr_scheduler(optimizer: Optimizer, optim_cfg: CfgNode) -> LRScheduler:
-    """The schedule of the configuration, after its warm-up if it has one."""
+    """The schedule that LR_SCHEDULER names, with the warm-up before it that WARMUP_EPOCH asks for."""
     scheduler = _main_scheduler(optimizer, optim_cfg)
     rate = optim_cfg.WARMUP_CONS_LR if optim_cfg.WARMUP_TYPE == "constant" else optim_cfg.WARMUP_MIN_LR
     return warmed_up(

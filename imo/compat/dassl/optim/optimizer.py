@@ -1,4 +1,4 @@
-"""Optimisers."""
+"""Optimisers by name."""
 
 from __future__ import annotations
 
@@ -17,7 +17,17 @@ AVAI_OPTIMS = ["adam", "amsgrad", "sgd", "rmsprop", "radam", "adamw"]
 def build_optimizer(
     model: nn.Module | Iterable[Any], optim_cfg: CfgNode, param_groups: Iterable[Any] | None = None
 ) -> Optimizer:
-    """An optimiser for a model, an iterable of parameters or, before both, param_groups."""
+    """The optimiser that OPTIM.NAME names.
+
+    Args:
+        model: a model, or its parameters.
+        optim_cfg: the node OPTIM.
+        param_groups: parameter groups, which are optimised in place of `model`.
+
+    Raises:
+        ValueError: an unknown name.
+        TypeError: STAGED_LR without a model.
+    """
     name = optim_cfg.NAME
     if name not in AVAI_OPTIMS:
         raise ValueError(f"optim must be one of {AVAI_OPTIMS}, but got {name}")
@@ -46,7 +56,7 @@ def build_optimizer(
 
 
 def _staged_groups(model: Any, optim_cfg: CfgNode) -> list[dict[str, Any]]:
-    """The children of a model in two groups: the base at a reduced rate, the new layers at the full one."""
+    """A model's parameters in two groups: NEW_LAYERS at the full rate, all others at BASE_LR_MULT of it."""
     if not isinstance(model, nn.Module):
         raise TypeError("STAGED_LR needs an nn.Module, since it goes by the names of layers")
     inner = model.module if isinstance(model, nn.DataParallel) else model

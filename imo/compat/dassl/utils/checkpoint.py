@@ -22,7 +22,7 @@ BEST = "model-best.pth.tar"
 
 
 def _plain(value: Any) -> Any:
-    """The same value in built-in types: a weights-only load takes neither NumPy numbers nor, everywhere, Counters."""
+    """The same value in built-in types: a weights-only load refuses NumPy numbers and, on older PyTorch, Counters."""
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -31,7 +31,7 @@ def _plain(value: Any) -> Any:
 
 
 def _without_module(state_dict: Mapping[str, Any]) -> dict[str, Any]:
-    """The weights under the names they have outside DataParallel."""
+    """The weights under the names they have outside DataParallel, which puts "module." before them."""
     prefix = "module."
     return {key[len(prefix) :] if key.startswith(prefix) else key: value for key, value in state_dict.items()}
 
@@ -43,7 +43,15 @@ def save_checkpoint(
     remove_module_from_keys: bool = True,
     model_name: str = "",
 ) -> None:
-    """Write state as model_name, or else ``model.pth.tar-<epoch>``, and note it as the newest of the folder."""
+    """Write a checkpoint, and its file name into the file `checkpoint` as the newest of the folder.
+
+    Args:
+        state: {"state_dict": weights, "epoch": number, ...}.
+        save_dir: the folder.
+        is_best: also copy it to model-best.pth.tar.
+        remove_module_from_keys: save weights under the names they have outside DataParallel.
+        model_name: file name; default: model.pth.tar-<epoch>.
+    """
     mkdir_if_missing(save_dir)
     weights = state["state_dict"]
     content = _plain({key: value for key, value in state.items() if key != "state_dict"})
@@ -66,7 +74,12 @@ def save_checkpoint(
 
 
 def load_checkpoint(fpath: str) -> dict[str, Any]:
-    """Read a checkpoint of tensors and built-in types."""
+    """Read a checkpoint. Only tensors and built-in types are accepted, so no code in the file is run.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        RuntimeError: it is damaged or holds other types.
+    """
     if fpath is None:
         raise ValueError("File path is None")
     if not os.path.exists(fpath):
@@ -99,7 +112,7 @@ def resume_from_checkpoint(
     optimizer: Optimizer | None = None,
     scheduler: LRScheduler | None = None,
 ) -> int:
-    """Restore the newest state in a folder and return how many epochs it has behind it."""
+    """Restore the newest checkpoint in a folder and return how many epochs it was trained for."""
     fpath = latest_checkpoint(fdir)
     if fpath is None:
         raise FileNotFoundError(f'No file "{LATEST}" in "{fdir}"')
@@ -119,7 +132,7 @@ def resume_from_checkpoint(
 
 
 def load_pretrained_weights(model: nn.Module, weight_path: str) -> None:
-    """Load the weights whose names and shapes fit the model, and say which do not."""
+    """Load the weights of a file whose names and shapes fit the model, and print which do not."""
     checkpoint = load_checkpoint(weight_path)
     weights = _without_module(checkpoint.get("state_dict", checkpoint))
     merged = model.state_dict()

@@ -1,4 +1,4 @@
-"""The random state and the versions a run depends on."""
+"""Random seeds, and the versions of what a run depends on."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def set_random_seed(seed: int) -> None:
 
 
 def collect_env_info() -> str:
-    """The versions and devices in use, one a line."""
+    """Lines that name the system, the versions of packages, and the GPUs."""
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     facts = {
         "OS": platform.platform(),

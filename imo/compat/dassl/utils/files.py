@@ -27,14 +27,14 @@ def check_isfile(fpath: str) -> bool:
 
 
 def listdir_nohidden(path: str, sort: bool = False) -> list[str]:
-    """The names in a folder, those that start with a dot left out."""
+    """The names in a folder, without those that start with a dot."""
     names = [name for name in os.listdir(path) if not name.startswith(".")]
     return sorted(names) if sort else names
 
 
 @contextmanager
 def replacing(path: str) -> Iterator[str]:
-    """A temporary name to write to, which takes the place of path once all is written."""
+    """A temporary name to write to; when the block ends, the file is renamed to `path`."""
     temporary = f"{path}.tmp-{os.getpid()}"
     try:
         yield temporary
@@ -51,7 +51,7 @@ def read_json(fpath: str) -> Any:
 
 
 def write_json(obj: Any, fpath: str) -> None:
-    """Write a JSON file, and create its folder if need be."""
+    """Write a JSON file, whole or not at all; its folder is created if it is missing."""
     mkdir_if_missing(os.path.dirname(fpath))
     with replacing(fpath) as temporary, open(temporary, "w", encoding="utf-8") as file:
         json.dump(obj, file, indent=4, separators=(",", ": "))

@@ -1,4 +1,4 @@
-"""Which layers are trained, and how many parameters there are."""
+"""Choosing which layers are trained, and counting parameters."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def open_specified_layers(model: nn.Module, open_layers: str | Iterable[str]) ->
 
 
 def count_num_param(model: nn.Module | None = None, params: Iterable[Any] | None = None) -> int:
-    """How many numbers the model, or the given parameters or parameter groups, hold."""
+    """The number of scalars in a model, or in given parameters or parameter groups."""
     if model is not None:
         params = model.parameters()
     if params is None:

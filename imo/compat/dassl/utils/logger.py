@@ -28,17 +28,17 @@ class Logger:
         self.close()
 
     def __getattr__(self, name: str) -> Any:
-        """All else, such as isatty or encoding, is the console's."""
+        """All other attributes, such as isatty or encoding, are the console's."""
         return getattr(self.console, name)
 
     def write(self, msg: str) -> int:
-        """Write to both."""
+        """Write to the console and the file."""
         if self.file is not None:
             self.file.write(msg)
         return self.console.write(msg)
 
     def flush(self) -> None:
-        """Flush both."""
+        """Flush the console and the file."""
         self.console.flush()
         if self.file is not None:
             self.file.flush()
@@ -51,7 +51,11 @@ class Logger:
 
 
 def setup_logger(output: str | None = None) -> None:
-    """Copy standard output to a .txt or .log file, or to log.txt in a folder, sparing a log that is there."""
+    """Copy standard output to a file from now on.
+
+    Args:
+        output: a .txt or .log file, or a folder for log.txt. If the file is there, a date is appended to the name.
+    """
     if output is None:
         return
     fpath = output if output.endswith((".txt", ".log")) else os.path.join(output, "log.txt")

@@ -10,7 +10,7 @@ import torch
 
 
 class AverageMeter:
-    """The last value and the average of all, weighted by count or (ema) exponentially."""
+    """Keeps the last value and the average of all: weighted by count, or with `ema` an exponential moving average."""
 
     def __init__(self, ema: bool = False) -> None:
         self.ema = ema
@@ -24,7 +24,7 @@ class AverageMeter:
         self.count = 0
 
     def update(self, val: float | torch.Tensor, n: int = 1) -> None:
-        """Take in a value that stands for n."""
+        """Add a value, the mean of n."""
         self.val = val.item() if isinstance(val, torch.Tensor) else val
         self.sum += self.val * n
         self.count += n
@@ -32,14 +32,14 @@ class AverageMeter:
 
 
 class MetricMeter:
-    """An AverageMeter for each of several named values, printed as ``name last (average)``."""
+    """An AverageMeter for each of several named values; as a string, "name last (average)" for each."""
 
     def __init__(self, delimiter: str = " ") -> None:
         self.meters: defaultdict[str, AverageMeter] = defaultdict(AverageMeter)
         self.delimiter = delimiter
 
     def update(self, input_dict: Mapping[str, Any] | None) -> None:
-        """Take in one value per name."""
+        """Add a value for each name; None adds nothing."""
         if input_dict is None:
             return
         if not isinstance(input_dict, Mapping):

@@ -1,4 +1,4 @@
-"""Look-up of classes by name."""
+"""Looking up classes by name."""
 
 from __future__ import annotations
 
@@ -6,17 +6,14 @@ from typing import Any
 
 
 class Registry:
-    """Classes or functions under their own names.
-
-    ``@REGISTRY.register()`` above a class, or ``REGISTRY.register(cls)``, enters it.
-    """
+    """Classes or functions by their names, entered by `@REGISTRY.register()` above them or `REGISTRY.register(cls)`."""
 
     def __init__(self, name: str) -> None:
         self._name = name
         self._entries: dict[str, Any] = {}
 
     def register(self, obj: Any = None, force: bool = False) -> Any:
-        """Enter obj, or return a decorator that does; a name already taken needs force."""
+        """Enter obj, or return a decorator that does. KeyError if the name is taken; `force` replaces the entry."""
         if obj is None:
             return lambda decorated: self.register(decorated, force)
         name = obj.__name__
@@ -26,12 +23,12 @@ class Registry:
         return obj
 
     def get(self, name: str) -> Any:
-        """The entry of that name, or KeyError."""
+        """The entry of that name; KeyError if there is none."""
         try:
             return self._entries[name]
         except KeyError:
             raise KeyError(f"{name!r} is not registered in the {self._name} registry") from None
 
     def registered_names(self) -> list[str]:
-        """All names, in order of registration."""
+        """The names of all entries, in order of registration."""
         return list(self._entries)

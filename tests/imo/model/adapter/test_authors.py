@@ -10,7 +10,7 @@ from yacs.config import CfgNode
 
 import imo
 from imo.model.adapter import adapters_of, adapters_sha256
-from imo.workbench.commands.adapter import main
+from imo.workbench.cli import call
 
 SETTINGS = {
     "ffn_adapt": True,
@@ -87,7 +87,7 @@ def test_conversion_keeps_the_adapters_and_their_identity(
     supervised, tiny_clip, adapted_clip, images, tmp_path, capsys
 ):
     target = tmp_path / "adapter.safetensors"
-    assert main(["convert", str(supervised), str(target)]) == 0
+    assert call("adapter", ["convert", str(supervised), str(target)]) == 0
     assert capsys.readouterr().out == f"{target}: 2 adapters 64 -> 8, scale 0.5\n"
     assert len(load_file(target)) == 8
     assert adapters_sha256(supervised) == adapters_sha256(target)
@@ -103,7 +103,7 @@ def test_conversion_keeps_the_adapters_and_their_identity(
 
 def refused(capsys, *argv):
     """The conversion's one line on stderr; no file is left."""
-    assert main(["convert", *map(str, argv)]) == 2
+    assert call("adapter", ["convert", *map(str, argv)]) == 2
     out, err = capsys.readouterr()
     assert out == "" and err.startswith("error: ") and err.count("\n") == 1
     return err
@@ -114,14 +114,14 @@ def test_missing_settings_can_be_given(supervised, tmp_path, capsys):
     target = tmp_path / "adapter.safetensors"
     error = refused(capsys, supervised, target)
     assert "configs.txt: is missing" in error and "--scale" in error and not target.exists()
-    assert main(["convert", str(supervised), str(target), "--scale", "0.03"]) == 0
+    assert call("adapter", ["convert", str(supervised), str(target), "--scale", "0.03"]) == 0
     assert "scale 0.03" in capsys.readouterr().out
 
 
 def test_a_conversion_is_bound_to_its_backbone(supervised, tiny_clip, tmp_path, capsys):
     target = tmp_path / "adapter.safetensors"
     torch.save(tiny_clip.state_dict(), tmp_path / "tiny.pt")
-    assert main(["convert", str(supervised), str(target), "--backbone", str(tmp_path / "tiny.pt")]) == 0
+    assert call("adapter", ["convert", str(supervised), str(target), "--backbone", str(tmp_path / "tiny.pt")]) == 0
     with pytest.raises(imo.InputError, match="another backbone"):
         imo.load_adapters(tiny_clip, target, backbone_sha256="abc")
 
@@ -209,6 +209,6 @@ def test_settings_are_not_evaluated(supervised, tiny_clip, tmp_path, text):
 
 def test_help_helps(capsys):
     with pytest.raises(SystemExit, match="0"):
-        main(["convert", "--help"])
+        call("adapter", ["convert", "--help"])
     out = capsys.readouterr().out
     assert "--scale" in out and "configs.txt" in out and ".safetensors" in out

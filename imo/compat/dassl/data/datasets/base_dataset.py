@@ -1,4 +1,4 @@
-"""Items and splits of a data set."""
+"""A data set: its items, and its parts for training, validation and test."""
 
 from __future__ import annotations
 
@@ -11,9 +11,14 @@ from ...utils import check_isfile
 
 
 class Datum:
-    """An image file with its labels, not to be changed."""
+    """An image file with its labels; read-only.
 
-    # Few-shot splits are kept as pickles of this class, so its module and its fields have the original's names.
+    Raises:
+        TypeError: impath is not a string.
+        FileNotFoundError: there is no such file.
+    """
+
+    # CoOp keeps few-shot splits as pickles of this class, so its module and its fields have the original's names.
     def __init__(self, impath: str = "", label: int = 0, domain: int = 0, classname: str = "") -> None:
         if not isinstance(impath, str):
             raise TypeError(f"impath must be a string, but got {type(impath).__name__}")
@@ -31,22 +36,22 @@ class Datum:
 
     @property
     def label(self) -> int:
-        """The number of its class."""
+        """The number of the class."""
         return self._label
 
     @property
     def domain(self) -> int:
-        """The number of its domain."""
+        """The number of the domain."""
         return self._domain
 
     @property
     def classname(self) -> str:
-        """The name of its class."""
+        """The name of the class."""
         return self._classname
 
 
 class DatasetBase:
-    """The splits of a data set: train_x (labelled), train_u (not labelled), val and test."""
+    """The parts of a data set: train_x (labelled), train_u (unlabelled), val and test."""
 
     dataset_dir = ""  # the folder of the data set
     domains: list[str] = []  # the names of all domains
@@ -84,39 +89,39 @@ class DatasetBase:
 
     @property
     def lab2cname(self) -> dict[int, str]:
-        """The name of each class by its label."""
+        """{label: class name}."""
         return self._lab2cname
 
     @property
     def classnames(self) -> list[str]:
-        """The names of the classes in order of their labels."""
+        """The class names in order of their labels."""
         return self._classnames
 
     @property
     def num_classes(self) -> int:
-        """How many classes there are."""
+        """The number of classes."""
         return self._num_classes
 
     @staticmethod
     def get_num_classes(data_source: Sequence[Datum]) -> int:
-        """One more than the highest label."""
+        """The number of classes of some items: one more than the highest label."""
         return max(item.label for item in data_source) + 1
 
     @staticmethod
     def get_lab2cname(data_source: Sequence[Datum]) -> tuple[dict[int, str], list[str]]:
-        """The class names by label, and in order of label."""
+        """{label: class name} of some items, and the class names in order of their labels."""
         mapping = {item.label: item.classname for item in data_source}
         return mapping, [mapping[label] for label in sorted(mapping)]
 
     def check_input_domains(self, source_domains: Sequence[str], target_domains: Sequence[str]) -> None:
-        """Raise ValueError unless both are given and all of them exist."""
+        """Raise ValueError if no source or no target domain is given, or one does not exist."""
         for role, names in (("source", source_domains), ("target", target_domains)):
             if not names:
                 raise ValueError(f"no {role} domain is given")
             self.is_input_domain_valid(names)
 
     def is_input_domain_valid(self, input_domains: Sequence[str]) -> None:
-        """Raise ValueError for a domain that does not exist."""
+        """Raise ValueError if a domain does not exist."""
         for name in input_domains:
             if name not in self.domains:
                 raise ValueError(f"domain must be one of {self.domains}, but got [{name}]")
@@ -124,9 +129,15 @@ class DatasetBase:
     def generate_fewshot_dataset(
         self, *data_sources: Sequence[Datum], num_shots: int = -1, repeat: bool = False
     ) -> Any:
-        """num_shots random items of each class, for each source (one source: one list, several: a list of lists).
+        """Draw num_shots items of each class from each source, by Python's global generator.
 
-        A class of too few items is taken as it is or, with repeat, drawn from with replacement.
+        Args:
+            data_sources: lists of items.
+            num_shots: items a class; below 1, the sources are returned as they are.
+            repeat: draw with replacement from a class that has fewer items; else all of its items are taken.
+
+        Returns:
+            For one source, a list of items; for several, a list of such lists.
         """
         if num_shots < 1:
             return data_sources[0] if len(data_sources) == 1 else data_sources
@@ -143,16 +154,16 @@ class DatasetBase:
         return output[0] if len(output) == 1 else output
 
     def split_dataset_by_label(self, data_source: Sequence[Datum]) -> dict[int, list[Datum]]:
-        """The items of each class, classes in order of their first item."""
+        """{label: items}, classes in order of their first item."""
         return self._grouped(data_source, "label")
 
     def split_dataset_by_domain(self, data_source: Sequence[Datum]) -> dict[int, list[Datum]]:
-        """The items of each domain, domains in order of their first item."""
+        """{domain: items}, domains in order of their first item."""
         return self._grouped(data_source, "domain")
 
     @staticmethod
     def _grouped(data_source: Sequence[Datum], attribute: str) -> dict[int, list[Datum]]:
-        """The items by the value of an attribute."""
+        """{value: items} for an attribute, values in order of their first item."""
         groups: dict[int, list[Datum]] = defaultdict(list)
         for item in data_source:
             groups[getattr(item, attribute)].append(item)

@@ -1,4 +1,4 @@
-"""Data sets by name."""
+"""The registry of data sets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ DATASET_REGISTRY = Registry("DATASET")
 
 
 def build_dataset(cfg: CfgNode) -> Any:
-    """The data set that the configuration names."""
+    """The data set that DATASET.NAME names."""
     name = cfg.DATASET.NAME
     check_availability(name, DATASET_REGISTRY.registered_names())
     if cfg.VERBOSE:

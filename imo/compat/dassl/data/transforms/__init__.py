@@ -1,4 +1,4 @@
-"""Image transforms."""
+"""Transforms of images."""
 
 from .transforms import AVAI_CHOICES, INTERPOLATION_MODES, build_transform
 

@@ -12,7 +12,7 @@ from torchvision.transforms.functional import InterpolationMode
 
 
 class Random2DTranslation:
-    """With probability p a random crop of the image resized to 9/8 of the size, else the image resized."""
+    """Resizes an image to (height, width); with probability p, resizes to 9/8 of that and crops at a random place."""
 
     def __init__(
         self, height: int, width: int, p: float = 0.5, interpolation: InterpolationMode = InterpolationMode.BILINEAR
@@ -33,7 +33,7 @@ class Random2DTranslation:
 
 
 class InstanceNormalization:
-    """Brings each channel of the image itself to mean 0 and standard deviation 1."""
+    """Brings each channel of an image tensor (C, H, W) to mean 0 and standard deviation 1."""
 
     def __init__(self, eps: float = 1e-8) -> None:
         self.eps = eps
@@ -45,7 +45,7 @@ class InstanceNormalization:
 
 
 class Cutout:
-    """Sets square patches around random points to zero."""
+    """Sets n_holes squares of `length` pixels, around random points, to zero in an image tensor (C, H, W)."""
 
     def __init__(self, n_holes: int = 1, length: int = 16) -> None:
         self.n_holes = n_holes
@@ -62,7 +62,7 @@ class Cutout:
 
 
 class GaussianNoise:
-    """With probability p adds normal noise."""
+    """Adds normal noise to an image tensor with probability p."""
 
     def __init__(self, mean: float = 0.0, std: float = 0.15, p: float = 0.5) -> None:
         self.mean = mean

@@ -1,4 +1,4 @@
-"""The transforms of the configuration."""
+"""The transforms that the configuration describes."""
 
 from __future__ import annotations
 
@@ -32,11 +32,20 @@ INTERPOLATION_MODES = {
     "nearest": InterpolationMode.NEAREST,
 }
 
-Step = tuple[str, Any]  # what to print, and the transform
+Step = tuple[str, Any]  # a line to print, and the transform
 
 
 def build_transform(cfg: CfgNode, is_train: bool = True, choices: Sequence[str] | None = None) -> T.Compose | None:
-    """The transform for training or testing, with choices in place of INPUT.TRANSFORMS where given."""
+    """The transform for training or testing, from a PIL image to a tensor; None under INPUT.NO_TRANSFORM.
+
+    Args:
+        cfg: the configuration.
+        is_train: whether for training.
+        choices: names of AVAI_CHOICES; default: INPUT.TRANSFORMS.
+
+    Raises:
+        ValueError: another name.
+    """
     if cfg.INPUT.NO_TRANSFORM:
         print("Note: no transform is applied!")
         return None

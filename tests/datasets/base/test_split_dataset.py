@@ -1,0 +1,89 @@
+import json
+
+import pytest
+from building import Small, config, dataset_class, refused
+from layouts import FALLBACKS, WITH_SPLIT, split_layout, write
+
+import imo
+
+
+@pytest.mark.parametrize(
+    "option, value", [("SUBSAMPLE_CLASSES", "old"), ("VALIDATION", "some"), ("CORRUPTION", "rain-3")]
+)
+def test_an_unknown_option_is_answered_with_the_known_ones(small, option, value):
+    with pytest.raises(imo.InputError, match=rf"DATASET\.{option}: expected .*'{value}'"):
+        Small(config(small, **{option: value}))
+
+
+def test_a_missing_root_is_named(tmp_path):
+    with pytest.raises(imo.InputError, match="nowhere"):
+        Small(config(tmp_path / "nowhere"))
+
+
+GOOD = ["train/0.png", 0, "class0"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{",
+        "[]",
+        '{"train": []}',
+        json.dumps({"train": [GOOD[:2]], "val": [], "test": [GOOD]}),
+        json.dumps({"train": [["train/0.png", "zero", "class0"]], "val": [], "test": [GOOD]}),
+        json.dumps({"train": [], "val": [], "test": []}),
+        json.dumps({"train": [GOOD], "val": [], "test": []}),
+        json.dumps({"train": [["train/0.png", 1, "class1"]], "val": [], "test": [["train/0.png", 1, "class1"]]}),
+        json.dumps({"train": [GOOD], "val": [], "test": [["train/0.png", 1, "class1"]]}),
+        json.dumps({"train": [GOOD], "val": [["train/0.png", -1, "class0"]], "test": [GOOD]}),
+    ],
+    ids=[
+        "no JSON", "a list", "parts lacking", "no class name", "label no number", "nothing", "no test", "label gap",
+        "class without training", "negative label",
+    ],
+)  # fmt: skip
+def test_a_broken_split_is_named(small, content):
+    path = small / "small" / "split.json"
+    path.write_text(content)
+    with pytest.raises(imo.InputError, match=r"split\.json"):
+        Small(config(small))
+
+
+def test_missing_files_are_named(small):
+    for number in (3, 5):
+        (small / "small" / "images" / "train" / f"{number}.png").unlink()
+    with pytest.raises(imo.InputError, match=r"train/3\.png.* and 1 more"):
+        Small(config(small))
+    (small / "small" / "split.json").unlink()
+    with pytest.raises(imo.InputError, match=r"split\.json"):
+        Small(config(small))
+
+
+@pytest.mark.parametrize("yaml", WITH_SPLIT)
+def test_without_split_and_files_the_split_s_page_is_named(yaml, tmp_path):
+    kind = dataset_class(yaml)
+    (tmp_path / kind.dataset_dir).mkdir()
+    refused(yaml, tmp_path, kind.split_file, "split file is missing", kind.sources[kind.split_file])
+
+
+@pytest.mark.parametrize("yaml", WITH_SPLIT)
+def test_a_broken_split_file_is_not_replaced_by_a_computed_one(yaml, tmp_path):
+    kind = dataset_class(yaml)
+    if yaml in FALLBACKS:
+        FALLBACKS[yaml][0](tmp_path)
+    write(tmp_path / kind.dataset_dir / kind.split_file, json.dumps({"train": []}))
+    refused(yaml, tmp_path, kind.split_file, "broken split file")
+
+
+def test_an_image_of_a_split_that_is_missing_is_named(tmp_path):
+    kind = dataset_class("cub")
+    split_layout(tmp_path, kind)
+    path = next((tmp_path / "cub/images").rglob("*.jpg"))
+    path.unlink()
+    refused("cub", tmp_path, path, "missing", kind.split_file)
+
+
+def test_an_image_of_a_computed_split_that_is_missing_is_named(layout, tmp_path):
+    path = layout("oxford_pets") / "images/Abyssinian_6.jpg"
+    path.unlink()
+    refused("oxford_pets", tmp_path, path, "missing", "annotations/test.txt")

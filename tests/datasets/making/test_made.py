@@ -1,0 +1,42 @@
+import numpy as np
+import pytest
+from building import config
+
+import imo
+from imo.datasets.making import made
+
+
+class Tiny(made.MadeDataset):
+    """A black picture in each part."""
+
+    dataset_dir = "tiny"
+
+    def pictures(self):
+        for part in ("train", "val", "test"):
+            yield part, f"{part}.png", np.zeros((8, 8), np.uint8), 0, "nothing"
+
+
+def test_a_made_dataset_is_not_made_again(tmp_path, monkeypatch):
+    assert len(Tiny(config(tmp_path)).train_x) == 1
+    monkeypatch.setattr(Tiny, "pictures", None)
+    assert len(Tiny(config(tmp_path)).test) == 1
+
+
+def test_a_half_made_dataset_leaves_nothing(tmp_path, monkeypatch):
+    def fail(array, path):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(made, "save_png", fail)
+    with pytest.raises(OSError, match="No space"):
+        Tiny(config(tmp_path))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dataset_whose_package_is_missing_names_the_remedy(tmp_path, monkeypatch):
+    def pictures(self):
+        raise ModuleNotFoundError("No module named 'sklearn'", name="sklearn")
+
+    monkeypatch.setattr(Tiny, "pictures", pictures)
+    with pytest.raises(imo.InputError, match=r"sklearn.*pip install -e '\.\[demo\]'"):
+        Tiny(config(tmp_path))
+    assert list(tmp_path.iterdir()) == []

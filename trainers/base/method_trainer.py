@@ -1,0 +1,223 @@
+"""The Dassl life around a method: encode once, fit, checkpoint, test, load. It has a method and is none."""
+
+from __future__ import annotations
+
+import datetime
+import time
+from typing import Any, ClassVar
+
+import torch
+from dassl.optim import build_optimizer
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from imo.errors import InputError
+from imo.measure.overlap import OverlapReport, overlap
+from imo.protocol import Protocol
+from imo.results import read_result, write_surface
+from imo.trainers.base import distributed
+from imo.trainers.base.clip_trainer import ClipTrainer
+from imo.trainers.base.dataset_task import DatasetTask
+from imo.trainers.base.foreign import protocol_of, templates_of
+from imo.trainers.base.gradient import GradientMethod, Groups, Training
+from imo.trainers.base.methods import Method
+from imo.trainers.base.options import method_options, node_of
+from imo.trainers.base.schedule import build_schedule
+from imo.trainers.base.texts import classifier_of
+from imo.trainers.base.views import ViewEncoder
+
+
+class MethodTrainer(ClipTrainer):
+    """Runs a method on stored features of a dataset. `imo.trainers.base.registry` makes a subclass for each method.
+
+    Attributes of an object:
+        method: the method.
+        data: the dataset's splits as queries.
+        task: what the method is fitted to.
+    """
+
+    method_class: ClassVar[type[Method]]
+    runs_in_several_processes = True
+
+    def check_cfg(self, cfg: Any) -> None:
+        super().check_cfg(cfg)
+        options = method_options(self.method_class, cfg)
+        if issubclass(self.method_class, GradientMethod):
+            options["training"] = training_of(cfg)
+        elif cfg.OPTIM.MAX_EPOCH != 1:
+            raise InputError(f"OPTIM.MAX_EPOCH: {cfg.TRAINER.NAME} is training-free, expected 1")
+        try:
+            self.method = self.method_class(**options)
+        except InputError as error:  # names an argument
+            name, _, what = str(error).partition(":")
+            raise InputError(f"TRAINER.{node_of(self.method_class)}.{name.upper()}:{what}") from error
+
+    def build_model(self) -> None:
+        cfg, dataset = self.cfg, self.dm.dataset
+        self.max_epoch = 1  # of Dassl's loop, which fits, saves and tests
+        with self.stage("load"):
+            self.load_backbone()
+            templates = self.method.choose_templates(templates_of(dataset, cfg.DATASET.NAME))
+            self.text, self.prompts = classifier_of(
+                self.clip_model, cfg.MODEL.BACKBONE.NAME, dataset.classnames, templates
+            )
+        self.views = ViewEncoder(cfg, self.clip_model, self.backbone_sha256, self.adapter_sha256)
+        if self.method.reads_both:
+            self.views.both = ("test", "train")
+        self.data = DatasetTask(
+            cfg,
+            dataset,
+            self.text,
+            self.views,
+            self.correction or "none",
+            self.isoclip,
+            self.method.settings,
+            self.stage,
+        )
+        self.task = self.data.task
+        self.protocol = protocol_of(dataset)
+        self.overlap: OverlapReport | None = None
+        self.register_model("cache", self.method)
+
+    def before_train(self) -> None:
+        self.time_start = time.time()
+
+    def run_epoch(self) -> None:
+        method, dataset = self.method, self.dm.dataset
+        with self.stage("fit"):
+            method.fit(self.task)
+        self.protocol = self.protocol_after(method)
+        self.say_what_was_chosen()
+        if method.surface is not None and distributed.rank() == 0:
+            write_surface(self.output_dir, method.surface)
+        if self.method_class.correction != "none":  # a method that reads corrected features
+            self.measure_overlap()
+        method.about = self.belongings()
+        class_ids = getattr(dataset, "class_ids", None)
+        if class_ids is not None:
+            method.about["class_ids"] = list(class_ids)
+
+    def protocol_after(self, method: Method) -> Protocol:
+        """On what the fitted method's settings were chosen."""
+        by = method.chosen_by
+        if by in (None, "one shot"):
+            return self.protocol.nothing(by or "")
+        return self.protocol if by == "validation" else self.protocol.on_support(by)
+
+    def say_what_was_chosen(self) -> None:
+        """Print the settings, and where they come from."""
+        method = self.method
+        settings = ", ".join(f"{name} {value:.4g}" for name, value in method.settings.items())
+        if method.chosen_by == "one shot":
+            why = "One support image a class and DATASET.VALIDATION support: nothing to tune on"
+            print(f"{why}, fixed setting {settings}")
+        elif method.tuning_accuracy is not None:
+            print(f"Search on {self.protocol}: {settings}, accuracy {method.tuning_accuracy:.2f}%")
+
+    def measure_overlap(self) -> None:
+        """Measure the overlap of the tuning images under the correction, where they form pairs."""
+        if not self.task.leaves_one_out and not self.dm.dataset.val:
+            return  # a method that needs none
+        queries = self.task.tuning
+        counts = queries.targets.bincount()
+        if counts.max() > 1 and (counts > 0).sum() > 1:
+            features = queries.corrected
+            with self.stage("overlap"):
+                self.overlap = overlap(features, queries.targets)
+
+    def after_epoch(self) -> None:
+        # val_result is always a number: upstream's load_model formats it.
+        self.save_model(self.epoch, self.output_dir, is_best=True, val_result=self.method.tuning_accuracy or 0.0)
+
+    def after_train(self) -> None:
+        print("Finish training")
+        if not self.cfg.TEST.NO_TEST:
+            self.test()
+        print(f"Elapsed: {datetime.timedelta(seconds=round(time.time() - self.time_start))}")
+
+    def belongings(self) -> dict[str, Any]:
+        """What a state belongs to, kept with it."""
+        return {
+            "classes": list(self.dm.dataset.classnames),
+            "trainer": self.cfg.TRAINER.NAME,
+            "backbone_sha256": self.backbone_sha256,
+            "adapter_sha256": self.adapter_sha256,
+            "correction": self.correction,
+        }
+
+    def load_model(self, directory: str, epoch: int | None = None) -> None:
+        super().load_model(directory, epoch)
+        if not directory:
+            return
+        self.match_classes(directory)
+        for name, value in self.belongings().items():
+            if self.method.about.get(name) != value:
+                what = "other classes" if name == "classes" else "another trainer, backbone, adapter or correction"
+                raise InputError(
+                    f"--model-dir: {directory} holds the state of {what}; give a folder of {self.cfg.TRAINER.NAME} on "
+                    f"the classes of {self.cfg.DATASET.NAME}"
+                )
+        source = read_result(directory)
+        if source is not None:
+            self.trained_on, self.protocol = source.trained_on, source.protocol
+
+    def match_classes(self, directory: str) -> None:
+        """Bring a loaded state to the dataset's classes where both number them (ImageNet and its variants)."""
+        dataset, about = self.dm.dataset, self.method.about
+        class_ids = getattr(dataset, "class_ids", None)
+        if class_ids is None or "class_ids" not in about:
+            return
+        source = {number: label for label, number in enumerate(about["class_ids"])}
+        strangers = [dataset.classnames[i] for i, number in enumerate(class_ids) if number not in source]
+        if strangers:
+            raise InputError(
+                f"--model-dir: {directory} lacks {len(strangers)} classes of {self.cfg.DATASET.NAME} "
+                f"({strangers[0]} ...); give a state that has all"
+            )
+        source_classes = [source[number] for number in class_ids]
+        if source_classes != list(range(len(source))):
+            try:
+                self.method.restrict(torch.tensor(source_classes))
+            except InputError as error:
+                raise InputError(f"--model-dir: {error}") from error
+        self.method.about = {**about, "class_ids": list(class_ids), "classes": list(dataset.classnames)}
+
+    @torch.no_grad()
+    def test(self, split: str | None = None) -> float:
+        split = split or self.cfg.TEST.SPLIT
+        print(f"Evaluate on the *{split}* set")
+        method, queries = self.method, self.data.queries(split)
+        with self.stage("test"):
+            logits = method.logits(queries)
+            self.evaluator.reset()
+            self.evaluator.process(logits, queries.targets)
+            results: dict[str, float] = self.evaluator.evaluate()
+        if split == "test":
+            self.write_result(
+                results,
+                hyper_parameters=method.settings,
+                val_accuracy=method.tuning_accuracy,
+                transductive=method.transductive,
+                prompts=self.prompts,
+                overlap=self.overlap,
+                images_encoded=self.views.encoded,
+            )
+        return results["accuracy"]
+
+    def method_names(self) -> tuple[str, str | None]:
+        method = self.method_class
+        name, fixed = method.__name__, method.correction is not None
+        if self.correction == "none":
+            return name, None
+        return (name if fixed else f"{name} ({self.correction})"), (method.base or method).__name__
+
+
+def training_of(cfg: Any) -> Training:
+    """How a config has a method trained: OPTIM as Dassl reads it, with our schedules."""
+
+    def optimizer(groups: Groups) -> tuple[Optimizer, LRScheduler]:
+        made = build_optimizer(groups, cfg.OPTIM)
+        return made, build_schedule(made, cfg.OPTIM)
+
+    best_epoch = cfg.TEST.FINAL_MODEL == "best_val"
+    return Training(cfg.OPTIM.MAX_EPOCH, cfg.DATALOADER.TRAIN_X.BATCH_SIZE, best_epoch, optimizer)

@@ -1,0 +1,51 @@
+"""The text classifier of a dataset's classes."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from imo.errors import InputError
+from imo.model.backbone import unknown_words
+from imo.model.encode import encode_texts, text_classifier
+from imo.results import Prompts
+from imo.trainers.base.task import TextClassifier
+
+
+def classifier_of(
+    model: Any, backbone: str, classnames: Sequence[str], templates: Sequence[str]
+) -> tuple[TextClassifier, Prompts]:
+    """The text classifier of classes in templates, and what a result tells of it; prints both.
+
+    Args:
+        model: CLIP.
+        backbone: its name, for messages.
+        classnames: C names; underscores are read as spaces.
+        templates: with one `{}` each.
+
+    Raises:
+        InputError: text features that hold NaN or infinity.
+    """
+    prompts = [t.format(c.replace("_", " ")) for c in classnames for t in templates]
+    print(f"Prompts: {prompts[:3]}{' ...' if len(prompts) > 3 else ''} ({len(prompts)} in all)")
+    unknown = unknown_words(model, prompts)
+    if unknown:
+        print(f"Warning: words that mean nothing to backbone '{backbone}': {', '.join(unknown)}")
+
+    def raw() -> torch.Tensor:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # unknown words are said above
+            return encode_texts(model, classnames, templates).mean(1).cpu()
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        weights = text_classifier(model, classnames, templates).cpu()
+    if not torch.isfinite(weights).all():
+        raise InputError(
+            f"MODEL.BACKBONE.NAME: text features of '{backbone}' hold NaN or infinity; restore its weights"
+        )
+    text = TextClassifier(weights, float(model.logit_scale.exp()), raw)
+    return text, Prompts(templates=tuple(templates), unknown_words=tuple(unknown))

@@ -1,0 +1,119 @@
+"""overlap.json: what `imo overlap` measures of a dataset under each correction, typed and versioned.
+
+`workbench.overlap` writes it, reports and pictures read it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Generic, Literal, TypeVar
+
+import msgspec
+
+from imo.errors import InputError
+from imo.files import atomic_path
+from imo.measure.overlap import OverlapReport, SimilarityReport
+
+FILE_NAME = "overlap.json"
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+AnyReport = TypeVar("AnyReport", OverlapReport, SimilarityReport)
+
+
+class ClassOverlap(msgspec.Struct, frozen=True, kw_only=True):
+    """Overlap over the pairs whose first image is of one class; attributes as in `imo.measure.overlap`."""
+
+    name: str = msgspec.field(name="class")
+    images: int
+    area: float
+    separation: float
+
+
+class Confused(msgspec.Struct, frozen=True, kw_only=True):
+    """The share of a class's images that are more similar to another class than to their own."""
+
+    name: str = msgspec.field(name="class")
+    other: str = msgspec.field(name="with")
+    share: Share
+
+
+class Measured(msgspec.Struct, Generic[AnyReport], frozen=True, kw_only=True):
+    """Similarities of images among themselves, or of images and class texts, under one correction.
+
+    Attributes:
+        report: of all pairs.
+        added_separation: what the correction adds to the separation under the first one, and the ends of the change's
+            95 % interval.
+        paired, unpaired: shares of the similarities in equal bins of [-1, 1].
+        classes: the overlap of each class.
+        confused: the classes taken for each other, worst first.
+    """
+
+    report: AnyReport
+    added_separation: tuple[float, float, float]
+    paired: list[Share]
+    unpaired: list[Share]
+    classes: list[ClassOverlap]
+    confused: list[Confused]
+
+    def __post_init__(self) -> None:
+        if not self.paired or len(self.paired) != len(self.unpaired):
+            raise ValueError(f"{len(self.paired)} bins of paired, {len(self.unpaired)} of unpaired similarities")
+
+
+class Correction(msgspec.Struct, frozen=True, kw_only=True):
+    """One correction's similarities; the adapter's sha256, where it has one."""
+
+    image: Measured[OverlapReport]
+    text: Measured[SimilarityReport]
+    adapter_sha256: str | None = None
+
+
+class Analysis(msgspec.Struct, frozen=True, kw_only=True):
+    """The content of overlap.json.
+
+    Attributes:
+        split: the images that were measured, in the words of `imo.protocol`, or "test".
+        templates: prompts of the class texts.
+        corrections: by name; changes are relative to the first.
+    """
+
+    schema_version: Literal[1] = 1
+    dataset: str
+    split: str
+    backbone: str
+    backbone_sha256: str
+    templates: list[str]
+    corrections: dict[str, Correction]
+    versions: dict[str, str] = {}
+
+    def __post_init__(self) -> None:
+        if not self.corrections:
+            raise ValueError("no corrections")
+
+
+def write_analysis(folder: str | Path, analysis: Analysis) -> Path:
+    """Write overlap.json into a folder; returns its path.
+
+    Raises:
+        msgspec.ValidationError: a field has another type or range than `Analysis` says; nothing is written.
+    """
+    path = Path(folder) / FILE_NAME
+    content = msgspec.json.encode(analysis)
+    msgspec.json.decode(content, type=Analysis)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(msgspec.json.format(content, indent=1) + b"\n")
+    return path
+
+
+def read_analysis(path: str | Path) -> Analysis:
+    """An overlap.json.
+
+    Raises:
+        InputError: it cannot be read, or is no analysis.
+    """
+    try:
+        return msgspec.json.decode(Path(path).read_bytes(), type=Analysis)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except msgspec.MsgspecError as error:
+        raise InputError(f"{path}: not an overlap analysis ({error}); run scripts/overlap.sh again") from error
