@@ -27,7 +27,6 @@ from imo.errors import InputError
 from imo.workbench.places import command
 from imo.workbench.plan import Request, plan
 
-
 PATIENCE = 2.0  # seconds for a job to end by itself: Ctrl-C in a terminal reaches it, too
 
 

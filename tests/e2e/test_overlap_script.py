@@ -36,11 +36,12 @@ def test_measures_are_those_of_the_validation_features(measured, bench):
     assert {"none", "adapter"} <= set(content["corrections"])
     for name, correction in (("TipAdapter", "none"), ("TipAdapterPP", "adapter")):
         trainer = bench.trainer(name)
-        features, labels = trainer.corrected_features("val"), trainer.targets("val")
+        queries = trainer.data.queries("val")
+        features, labels = queries.corrected, queries.targets
         found = content["corrections"][correction]
         for key, value in asdict(imo.overlap(features, labels)).items():
             assert found["image"]["report"][key] == pytest.approx(value, abs=1e-5), key
-        unit = torch.nn.functional.normalize(features, dim=-1) @ trainer.classifier.T
+        unit = torch.nn.functional.normalize(features, dim=-1) @ trainer.text.weights.T
         own = unit.gather(1, labels[:, None]).mean().item()
         assert found["text"]["report"]["paired"] == pytest.approx(own, abs=1e-5)
         assert sum(found["image"]["paired"]) == pytest.approx(1.0)

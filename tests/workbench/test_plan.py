@@ -103,7 +103,9 @@ def test_what_does_not_exist(more, words):
 
 
 def test_a_trainer_of_dassl_s_own_is_not_compared(monkeypatch):
-    monkeypatch.setitem(TRAINER_REGISTRY._obj_map, "Vanilla", object)
+    get, names = TRAINER_REGISTRY.get, TRAINER_REGISTRY.registered_names()
+    monkeypatch.setattr(TRAINER_REGISTRY, "registered_names", lambda: [*names, "Vanilla"])
+    monkeypatch.setattr(TRAINER_REGISTRY, "get", lambda name: object if name == "Vanilla" else get(name))
     assert "Vanilla" not in dict(methods([], ["none"]))
     with pytest.raises(InputError, match="Vanilla is Dassl's own"):
         methods(["Vanilla"], ["none"])
