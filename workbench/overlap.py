@@ -50,16 +50,14 @@ class Subject:
 
 
 def build(subject: Subject, correction: str) -> Any:
-    """A trainer under a correction, built and not trained."""
+    """A `MethodTrainer` under a correction, built and not trained."""
     config = trainer_config("TipAdapter", subject.cfg or dataset_options(subject.dataset).CFG)
     argv = ["--root", subject.data, "--seed", "1", "--trainer", "TipAdapter", "--config-file", str(config)]
     argv += ["--dataset-config-file", str(dataset_config(subject.dataset)), "DATASET.NUM_SHOTS", SHOTS]
     argv += ["IMO.CORRECTION", correction, "IMO.STORE", str(Path(subject.output) / "features")]
     argv += ["IMO.ADAPTER", subject.adapter] if subject.adapter else []
     argv += ["MODEL.BACKBONE.NAME", subject.backbone] if subject.backbone else []
-    trainer = build_trainer(train.setup_cfg(train.parser().parse_args(argv)))
-    trainer.is_testing = subject.split == "test"
-    return trainer
+    return build_trainer(train.setup_cfg(train.parser().parse_args(argv)))
 
 
 def measure(subject: Subject, corrections: Sequence[str]) -> Analysis:
@@ -69,8 +67,9 @@ def measure(subject: Subject, corrections: Sequence[str]) -> Analysis:
     for correction in corrections or list(ENCODERS):
         with contextlib.redirect_stdout(io.StringIO()):  # what would be its log
             trainer = build(subject, correction)
-            features, labels = trainer.corrected_features(subject.split), trainer.targets(subject.split)
-        images, texts = analyse_images(features, labels), analyse_texts(features, labels, trainer.classifier)
+            queries = trainer.data.queries(subject.split)
+            features, labels = queries.corrected, queries.targets
+        images, texts = analyse_images(features, labels), analyse_texts(features, labels, trainer.text.weights)
         first = first or (images, texts)
         names = trainer.dm.dataset.classnames
         found[correction] = Correction(
@@ -80,10 +79,10 @@ def measure(subject: Subject, corrections: Sequence[str]) -> Analysis:
         )
     return Analysis(
         dataset=trainer.cfg.DATASET.NAME,
-        split=subject.split if subject.split == "test" else trainer.tuned_on,
+        split=subject.split if subject.split == "test" else str(trainer.protocol),
         backbone=trainer.cfg.MODEL.BACKBONE.NAME,
         backbone_sha256=trainer.backbone_sha256,
-        templates=list(trainer.templates),
+        templates=list(trainer.prompts.templates),
         corrections=found,
         versions=versions(),
     )

@@ -27,6 +27,8 @@ from imo.errors import InputError
 from imo.workbench.places import command
 from imo.workbench.plan import Request, plan
 
+PATIENCE = 2.0  # seconds for a job to end by itself: Ctrl-C in a terminal reaches it, too
+
 
 @dataclass(frozen=True)
 class Job:
@@ -53,7 +55,7 @@ class Running:
         self.stopped = True
         for process in self.processes:
             try:
-                process.wait(2)  # Ctrl-C in a terminal has reached it, too
+                process.wait(PATIENCE)
             except subprocess.TimeoutExpired:
                 process.send_signal(signal.SIGINT)
 

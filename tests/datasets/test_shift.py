@@ -1,5 +1,6 @@
 """Distribution shift: a cache built on ImageNet, tested on its variants, restricted to their classes."""
 
+import argparse
 import json
 import os
 import subprocess
@@ -15,7 +16,9 @@ from layouts import WNIDS, imagenet, imagenet_a, imagenet_r, imagenet_sketch, im
 import imo
 from imo.datasets.base.corruptions import CORRUPTIONS
 from imo.files import open_image
-from imo.workbench import train
+from imo.workbench import cli, train
+from imo.workbench.commands import compare
+from imo.workbench.plan import dataset_options
 
 TARGETS = {"imagenetv2": [0, 1, 2, 3], "imagenet_sketch": [0, 1, 2, 3], "imagenet_a": [1, 3], "imagenet_r": [0, 2, 3]}
 
@@ -125,19 +128,10 @@ def test_a_state_of_other_classes_is_still_refused(layouts_root, family, command
     assert run.status == 2 and "other classes" in run.err
 
 
-@pytest.fixture
-def runs(monkeypatch):
-    """scripts/runs.py, which the scripts call."""
-    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
-    import runs
-
-    return runs
-
-
-def test_source_targets_and_average_stand_in_one_table(family, backbone, tmp_path, runs, capsys):
+def test_source_targets_and_average_stand_in_one_table(family, backbone, tmp_path, capsys):
     argv = ["--trainers", "ZeroshotCLIP", "TipAdapter", "--dataset", "imagenet", "--shots", "1", "--cfg", "glyph"]
     argv += ["--seeds", "1", "2", "--data", str(family), "--output", str(tmp_path), "--backbone", str(backbone)]
-    assert runs.main([*argv, "--quiet", "--targets"]) == 0
+    assert cli.main(["compare", *argv, "--quiet", "--targets"]) == 0
     assert "average of targets" in capsys.readouterr().out
     means = {}
     for row in (tmp_path / "shift/imagenet/compare.csv").read_text().splitlines()[1:]:
@@ -159,7 +153,7 @@ def test_source_targets_and_average_stand_in_one_table(family, backbone, tmp_pat
         (("TipX TipXPP", "4", "digits", "mnist5k", "inverse-5"), "digits", ["mnist5k", "inverse-5"]),
     ],
 )
-def test_the_script_s_arguments(given, source, targets, tmp_path, runs):
+def test_the_script_s_arguments(given, source, targets, tmp_path):
     """An interpreter that has every module and prints its arguments stands in for Python."""
     stub = tmp_path / "python"
     stub.write_text('#!/bin/sh\n[ "$1" = - ] && exit 0\nprintf "%s\\n" "$@"\n')
@@ -169,10 +163,9 @@ def test_the_script_s_arguments(given, source, targets, tmp_path, runs):
         ["bash", str(ROOT / "scripts/shift.sh"), *given], env=env, capture_output=True, text=True, check=True
     )
     words = run.stdout.splitlines()
-    args = runs.parse(words[next(i for i, word in enumerate(words) if word.endswith("runs.py")) + 1 :])
-    assert (args.dataset, args.targets, args.trainers) == ([source], targets, given[0].split())
-    import _plan
-
-    yaml_file = _plan.yaml_file("datasets", source)
+    parser = argparse.ArgumentParser()
+    compare.add_arguments(parser)
+    args = parser.parse_args(words[words.index("compare") + 1 :])
+    assert (args.datasets, args.targets, args.trainers) == ([source], targets, given[0].split())
     default = list(TARGETS) if source == "imagenet" else ["mnist5k", *(f"{name}-3" for name in CORRUPTIONS)]
-    assert default == _plan.dataset_options(yaml_file).SHIFTS
+    assert default == dataset_options(source).SHIFTS

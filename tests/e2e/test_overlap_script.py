@@ -1,13 +1,11 @@
-"""scripts/overlap.py on the tiny dataset and CLIP, and what the report makes of it."""
+"""`imo overlap` on the tiny dataset and CLIP, and what the report makes of it."""
 
-import contextlib
-import io
 import json
 from dataclasses import asdict
 
 import pytest
 import torch
-from bench import ROOT, Finished, script
+from bench import imo_command
 
 import imo
 
@@ -19,11 +17,8 @@ def overlap_script(assets):
             "dataset": "digits", "cfg": "glyph", "data": assets.data, "output": output, "adapter": assets.adapter,
             "backbone": assets.backbone, **instead,
         }  # fmt: skip
-        argv = [str(word) for name, value in words.items() for word in (f"--{name}", value)]
-        out, err = io.StringIO(), io.StringIO()
-        with script(ROOT, "overlap") as module, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            status = module.main([*argv, *options])
-        return Finished(status, out.getvalue(), err.getvalue(), output)
+        argv = [word for name, value in words.items() for word in (f"--{name}", value)]
+        return imo_command("overlap", *argv, *options, folder=output)
 
     return run
 
@@ -41,11 +36,12 @@ def test_measures_are_those_of_the_validation_features(measured, bench):
     assert {"none", "adapter"} <= set(content["corrections"])
     for name, correction in (("TipAdapter", "none"), ("TipAdapterPP", "adapter")):
         trainer = bench.trainer(name)
-        features, labels = trainer.corrected_features("val"), trainer.targets("val")
+        queries = trainer.data.queries("val")
+        features, labels = queries.corrected, queries.targets
         found = content["corrections"][correction]
         for key, value in asdict(imo.overlap(features, labels)).items():
             assert found["image"]["report"][key] == pytest.approx(value, abs=1e-5), key
-        unit = torch.nn.functional.normalize(features, dim=-1) @ trainer.classifier.T
+        unit = torch.nn.functional.normalize(features, dim=-1) @ trainer.text.weights.T
         own = unit.gather(1, labels[:, None]).mean().item()
         assert found["text"]["report"]["paired"] == pytest.approx(own, abs=1e-5)
         assert sum(found["image"]["paired"]) == pytest.approx(1.0)

@@ -1,11 +1,15 @@
 """overlap.sh and report.sh: what they run, and their usage."""
 
 import os
+import re
 import shutil
 import subprocess
 
 import pytest
 from bench import ROOT
+
+START = re.search(r'^START="(.*)"$', (ROOT / "scripts/_env.sh").read_text(), re.MULTILINE)[1]
+IMO = f"[-W] [ignore] [-c] [{START}]"
 
 
 @pytest.fixture
@@ -33,7 +37,7 @@ def script(tmp_path):
 
 
 def test_overlap(script):
-    start = f"[-W] [ignore] [{ROOT}/scripts/overlap.py] [--dataset] [digits] [--cfg] [glyph]"
+    start = f"{IMO} [overlap] [--dataset] [digits] [--cfg] [glyph]"
     end = "[--data] [my data] [--output] [my output] [--adapter] [] [--backbone] []"
     assert script("overlap.sh", "digits", "glyph") == (0, f"{start} [--split] [val] [--corrections] {end}")
     found = script("overlap.sh", "digits", "glyph", SPLIT="test", CORRECTIONS="none adapter")
@@ -41,7 +45,7 @@ def test_overlap(script):
 
 
 def test_report(script):
-    start = "[-W] [ignore] [-m] [imo.workbench.report] [my output]"
+    start = f"{IMO} [report] [my output]"
     assert script("report.sh") == (0, start)
     assert script("report.sh", "--against", "a b.csv") == (0, f"{start} [--against] [a b.csv]")
 

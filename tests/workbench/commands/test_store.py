@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from imo.store.features import FeatureStore
-from imo.workbench.commands.store import main
+from imo.workbench import cli
 
 SPACE = {"backbone": "abc" * 21, "adapter": None, "view": "test", "dtype": "torch.float32", "autocast": "None"}
 ADAPTED = {**SPACE, "adapter": "def" * 21}
@@ -33,6 +33,10 @@ def fetch(store, letters, space=SPACE):
 
     found, counts = store.fetch({"clip": space}, "clip", [letter.encode() * 16 for letter in letters], encode)
     return found, counts["clip"]
+
+
+def main(words):
+    return cli.main(["store", *words])
 
 
 def command(store, *words):
