@@ -13,13 +13,15 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
 import importlib
 import io
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator, Sequence
-from types import FrameType
+from types import FrameType, TracebackType
 
 from imo.errors import InputError, explain
 
@@ -48,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 141  # as shells report other programs that a closed pipe ends
         except KeyboardInterrupt as interrupt:
             said = f"interrupted: {interrupt.args[0] if interrupt.args else 'nothing was begun'}"
-        # Only now, without the exception and what it holds, progress bars end their line.
+        gc.collect()  # progress bars that the exception held end their line
         print(said, file=sys.stderr)
         return 130
 
@@ -98,22 +100,26 @@ def _refused(error: InputError | OSError) -> int:
 
 @contextlib.contextmanager
 def _workers_leave_interrupts_to_us() -> Iterator[None]:
-    """Ctrl-C in a terminal reaches the processes that load images, too. Those forked from this one pass over it: this
-    one ends them, and they would print a traceback each."""
-    own = os.getpid()
+    """Ctrl-C in a terminal reaches the processes that load images, too. Those forked from this one pass over it, and
+    over the loss of this one that may follow: they would print a traceback each, and this one ends them."""
+    own, hook, before = os.getpid(), sys.excepthook, signal.getsignal(signal.SIGINT)
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         if os.getpid() == own:
             signal.default_int_handler(number, frame)
 
+    def report(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if os.getpid() == own or not issubclass(kind, ConnectionError | EOFError):
+            hook(kind, error, trace)
+
+    # Not where a parent has us ignore it, nor in a thread, which may not.
+    handles = before is signal.default_int_handler and threading.current_thread() is threading.main_thread()
     try:
-        before = signal.getsignal(signal.SIGINT)
-        if before is signal.default_int_handler:  # not where a parent has us ignore it
+        sys.excepthook = report
+        if handles:
             signal.signal(signal.SIGINT, interrupt)
-    except ValueError:  # not the main thread, which alone may set it
-        before = None
-    try:
         yield
     finally:
-        if before is signal.default_int_handler:
+        sys.excepthook = hook
+        if handles:
             signal.signal(signal.SIGINT, before)

@@ -17,7 +17,7 @@ from yacs.config import CfgNode
 import imo.datasets  # noqa: F401  # first: it makes dassl importable
 from imo import trainers
 from imo.errors import InputError
-from imo.results import read_result
+from imo.results import FILE_NAME
 from imo.trainers.base import distributed
 from imo.workbench import cli, extend_cfg
 from imo.workbench.options import Folder
@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> TrainerX:
     """
     cfg = setup_cfg(args)
     if args.eval_only:
-        check_nothing_is_lost(cfg.OUTPUT_DIR, args.model_dir)
+        check_nothing_is_lost(cfg.OUTPUT_DIR)
     distributed.join()
     if distributed.world_size() > 1 and not getattr(
         TRAINER_REGISTRY.get(cfg.TRAINER.NAME), "runs_in_several_processes", False
@@ -160,20 +160,16 @@ def check_registered(option: str, name: str, registry: Any) -> None:
         raise InputError(f"{option}: unknown name '{name}'; known: {known}")
 
 
-def check_nothing_is_lost(output_dir: str, model_dir: str) -> None:
+def check_nothing_is_lost(folder: str) -> None:
     """Refuse a test whose results would take the place of a training run's, which know more.
 
     Raises:
-        InputError: the output folder is the tested run's own, or that of another training run.
+        InputError: the output folder has results, and the state of the run that they are of.
     """
-    found = read_result(output_dir)
-    if found is None:
-        return
-    own = bool(model_dir) and os.path.realpath(output_dir) == os.path.realpath(model_dir)
-    if own or found.val_accuracy is not None or found.overlap is not None or found.training is not None:
+    if (Path(folder) / FILE_NAME).is_file() and any(Path(folder).glob("*/model*.pth.tar*")):
         raise InputError(
-            f"--output-dir: {output_dir} holds the results of a training run, and those of the test would replace "
-            f"them; choose another folder for the test"
+            f"--output-dir: {folder} holds the results of a training run, and those of the test would replace them; "
+            f"choose another folder for the test"
         )
 
 

@@ -1,16 +1,19 @@
 """Bad input: one line that names the file or option and the remedy, exit status 2, no results."""
 
 import errno
+import gc
 import io
 import json
 import os
 import pickle
 import re
 import resource
+import shutil
 import subprocess
 import sys
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import pytest
 import torch
@@ -49,6 +52,19 @@ def test_option(bench, options, words):
     assert not (bench.folder / "TipAdapter").exists()  # nothing is written, no folder either
 
 
+@pytest.mark.parametrize("option", ("--output-dir", "--root", "OUTPUT_DIR", "IMO.STORE"))
+def test_an_empty_folder_is_not_the_current_one(bench, monkeypatch, option):
+    (bench.folder / "here").mkdir()
+    monkeypatch.chdir(bench.folder / "here")
+    if option.startswith("--"):
+        argv = bench.argv("TipAdapter")
+        argv[argv.index(option) + 1] = ""
+    else:
+        argv = bench.argv("TipAdapter", option, "")
+    bench.command(argv, bench.folder).assert_refused(option, "empty", "current folder")
+    assert not any(path.is_file() for path in bench.folder.rglob("*"))
+
+
 @pytest.mark.parametrize("flag", ("--config-file", "--dataset-config-file"))
 def test_config_file(bench, flag):
     path = bench.folder / "config.yaml"
@@ -78,6 +94,21 @@ def test_model_dir(bench, finished, trainer):
     run.assert_refused("--model-dir", str(folder), "damaged")
     run = bench.main(trainer, flags=("--eval-only",), output=bench.folder / "out")
     run.assert_refused("--model-dir")
+
+
+@pytest.mark.parametrize("trainer", ("TipXPP", "IMOAdapter", "CoOp"))
+def test_a_test_does_not_replace_the_results_of_training(bench, finished, trainer):
+    """The test knows neither the validation accuracy nor the overlap of the run."""
+    folder = Path(shutil.copytree(finished(trainer).folder, bench.folder / "run"))
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    for model, output in ((folder, folder), (f"{folder}/", folder / "../run"), (finished(trainer).folder, folder)):
+        run = bench.main(trainer, flags=("--eval-only", "--model-dir", model), output=output)
+        assert run.status == 2 and run.err.startswith("error: --output-dir: ") and run.err.count("\n") == 1
+        assert "another folder" in run.err
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+    for _ in range(2):  # a test may be repeated
+        run = bench.main(trainer, flags=("--eval-only", "--model-dir", folder), output=bench.folder / "test")
+        assert run.status == 0, run.err
 
 
 # Data.
@@ -143,11 +174,19 @@ def test_image_missing(bench, part):
     bench.main("TipAdapter").assert_refused(f"1/{part}_0.png", "missing and 1 more", "restore")
 
 
+@pytest.fixture
+def quick_end(monkeypatch):
+    """Loading processes that failed are ended at once, in place of 5 seconds each in some later test."""
+    monkeypatch.setattr("torch.utils.data._utils.MP_STATUS_CHECK_INTERVAL", 0.1)
+    yield
+    gc.collect()
+
+
 @pytest.mark.parametrize("workers", (0, 2))
 @pytest.mark.parametrize(
     "trainer, part", [("TipXPP", "train"), ("TipXPP", "val"), ("TipXPP", "test"), ("IMOAdapter", "train")]
 )
-def test_truncated_image(bench, trainer, part, workers):
+def test_truncated_image(bench, quick_end, trainer, part, workers):
     digits = bench.copy_data()
     path = digits / "images" / "1" / f"{part}_2.png"
     path.write_bytes(path.read_bytes()[:400])

@@ -13,8 +13,10 @@ import dassl
 import pytest
 from bench import ROOT, make_dataset
 
+from imo import trainers
 from imo.compat.bridge import ensure_dassl
 from imo.errors import InputError
+from imo.workbench import cli
 from imo.workbench import launcher as run
 
 OURS = "configs/trainers/{}/glyph.yaml"
@@ -60,7 +62,7 @@ def checkout(tmp_path):
 
 def test_tip_x_pp_runs_in_an_unchanged_checkout(checkout):
     before = checkout.files()
-    done = checkout.train("-m", "imo.workbench.launcher", trainer="TipXPP", config=OURS.format("TipXPP"))
+    done = checkout.train("-m", "imo.run", trainer="TipXPP", config=OURS.format("TipXPP"))
     assert done.returncode == 0, done.stderr
     assert checkout.files() == before
 
@@ -68,7 +70,7 @@ def test_tip_x_pp_runs_in_an_unchanged_checkout(checkout):
     said = [line for line in log.splitlines() if line.startswith("imo-run:")]
     assert said == [
         f"imo-run: Dassl: {ensure_dassl()}",
-        f"imo-run: {OURS.format('TipXPP')} is not in this checkout: read from {ROOT / OURS.format('TipXPP')}",
+        f"imo-run: {OURS.format('TipXPP')} is not in this checkout: read from {ROOT / 'configs/backbones/glyph.yaml'}",
         "imo-run: this checkout's own trainers stand: ZeroshotCLIP; clip-imo's are called imo.ZeroshotCLIP",
     ]
     assert f"clip of {checkout.folder / 'clip/__init__.py'}" in log
@@ -79,7 +81,7 @@ def test_tip_x_pp_runs_in_an_unchanged_checkout(checkout):
     results = json.loads((checkout.output / "results.json").read_text())
     assert f"* accuracy: {results['accuracy']:.1f}%" in log
     facts = ("trainer", "dataset", "cfg", "shots", "seed", "n_test", "tuned_on", "correction")
-    assert [results[key] for key in facts] == ["TipXPP", "Caltech101", "a", 2, 1, 20, "val", "adapter"]
+    assert [results[key] for key in facts] == ["TipXPP", "Caltech101", "glyph", 2, 1, 20, "val", "adapter"]
 
 
 def test_two_lines_in_train_py_do_without_the_launcher(checkout):
@@ -105,7 +107,7 @@ def test_two_lines_in_train_py_do_without_the_launcher(checkout):
 
 
 def test_the_list_names_the_owners(checkout):
-    done = checkout("-m", "imo.workbench.launcher", "--list")
+    done = checkout("-m", "imo.run", "--list")
     assert done.returncode == 0, done.stderr
     owners = dict(line.split(maxsplit=1) for line in done.stdout.splitlines() if line.startswith("  "))
     assert owners["ZeroshotCLIP"] == "this checkout (trainers.prior)"
@@ -126,7 +128,7 @@ def main(monkeypatch, capsys):
     monkeypatch.setattr(dassl.engine, "build_trainer", dassl.engine.build_trainer)
 
     def call(*argv):
-        status = run.main([str(word) for word in argv])
+        status = cli.main(["run", *map(str, argv)])
         return status, *capsys.readouterr()
 
     return call
@@ -148,15 +150,14 @@ def test_a_config_file_that_nobody_has(main, tmp_path, form):
 
 
 def test_config_files_of_the_checkout_come_first(tmp_path, monkeypatch):
+    trainers.register()
     monkeypatch.chdir(tmp_path)
     name = OURS.format("TipXPP")
     argv = ["--config-file", name, f"--dataset-config-file={name}", "--trainer", name]
-    changed, notes = run.with_own_configs(argv)
-    assert changed == ["--config-file", str(ROOT / name), f"--dataset-config-file={ROOT / name}", "--trainer", name]
-    assert len(notes) == 2
+    assert run.borrowed_configs(argv) == [name, name]
     (tmp_path / name).parent.mkdir(parents=True)
     (tmp_path / name).touch()
-    assert run.with_own_configs(argv) == (argv, [])
+    assert run.borrowed_configs(argv) == []
 
 
 def test_what_a_user_can_mend_is_one_line(main, tmp_path):
@@ -171,13 +172,22 @@ def test_errors_of_the_checkout_go_through(main, tmp_path):
     (tmp_path / "train.py").write_text("1 / 0")
     with pytest.raises(ZeroDivisionError):
         main(tmp_path / "train.py")
+    (tmp_path / "train.py").write_text("open('no/such/file')")
+    with pytest.raises(FileNotFoundError):
+        main(tmp_path / "train.py")
+
+
+def test_ctrl_c_in_a_checkout_is_one_line(main, tmp_path):
+    (tmp_path / "train.py").write_text("raise KeyboardInterrupt")
+    status, _, err = main(tmp_path / "train.py")
+    assert status == 130 and err.startswith("interrupted: ") and err.count("\n") == 1
 
 
 def test_what_breaks_upstream_is_said_with_the_remedy(monkeypatch):
     from dassl.config import get_cfg_default
     from dassl.engine import TRAINER_REGISTRY
 
-    from imo import trainers  # noqa: F401
+    trainers.register()
 
     class Scheduler:  # of PyTorch >= 2.7
         def __init__(self, optimizer, last_epoch=-1): ...
@@ -196,4 +206,4 @@ def test_what_breaks_upstream_is_said_with_the_remedy(monkeypatch):
 
 def test_an_unknown_config_outside_of_configs():
     with pytest.raises(InputError, match=r"vit\.yaml"):
-        run.with_own_configs(["--config-file", "vit.yaml"])
+        run.borrowed_configs(["--config-file", "vit.yaml"])
