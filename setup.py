@@ -59,10 +59,10 @@ setup(
     },
     entry_points={"console_scripts": ["imo=imo.workbench.cli:main", "imo-run=imo.workbench.cli:run_main"]},
     install_requires=[
-        "torch>=2.3",
-        "torchvision>=0.18",  # must match torch: install both together
+        "torch>=2.4",
+        "torchvision>=0.19",  # must match torch: install both together
         "clip-anytorch>=2.6",  # the module `clip`; the registry's package `clip` is a clipboard tool
-        "setuptools<81",  # clip-anytorch imports pkg_resources
+        "setuptools>=70.1,<81",  # clip-anytorch imports pkg_resources
         "yacs>=0.1.8",
         "tabulate>=0.9",
         "pyyaml>=6.0.1",

@@ -28,7 +28,7 @@ def main(which: list[str]) -> int:
     lay_out(house)
     settings = str(ROOT / "pyproject.toml")
     checks = {
-        "imports": ["-c", LINT, "--no-logo", "--cache-dir", str(build / "import_linter_cache"), settings],
+        "imports": ["-c", LINT, "--no-logo", "--cache-dir", str(build / "import_linter_cache"), "--config", settings],
         "types": ["-m", "mypy", "--config-file", settings, "--cache-dir", str(build / "mypy_cache")],
     }
     unknown = set(which) - set(checks)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import os
 import shutil
+import sys
 import tarfile
 import zipfile
 import zlib
@@ -72,7 +74,8 @@ def fetch(kind: type[SplitDataset], folder: Path) -> None:
     drop_unpacked(staging)  # a killed process may leave half a folder, which torchvision would take for the whole
     staging.mkdir(parents=True, exist_ok=True)
     try:
-        getattr(torchvision.datasets, kind.torchvision.name)(str(staging), download=True)
+        with contextlib.redirect_stdout(sys.stderr):  # older versions print where files come from
+            getattr(torchvision.datasets, kind.torchvision.name)(str(staging), download=True)
         for staged, to in moves.items():
             os.replace(staging / staged, to)
     except (OSError, ImportError, ValueError, *CUT_SHORT) as error:

@@ -16,7 +16,7 @@ def ensure_dassl() -> str:
         Which package it imports: "dassl" for the real one, "imo.compat" for the stand-in.
     """
     spec = importlib.util.find_spec("dassl")
-    if spec is None:
+    if spec is None or spec.origin is None:  # no package, or a mere folder of that name, such as a clone of Dassl
         sys.path.append(_FOLDER)  # last, so that it never shadows a real one
         return "imo.compat"
-    return "imo.compat" if (spec.origin or "").startswith(_FOLDER) else "dassl"
+    return "imo.compat" if spec.origin.startswith(_FOLDER) else "dassl"

@@ -139,7 +139,14 @@ M = TypeVar("M", bound=type[Method])
 
 
 def method(cls: M) -> M:
-    """Decorator: enters a method under its class name, by which commands and `imo.trainers.register` find it."""
+    """Decorator: enters a method under its class name, by which commands and `imo.trainers.register` find it.
+
+    Raises:
+        ValueError: another module has a method of this name.
+    """
+    other = METHODS.get(cls.__name__, cls)
+    if other.__module__ != cls.__module__:
+        raise ValueError(f"{cls.__module__}: {other.__module__} has a method {cls.__name__}; choose another name")
     METHODS[cls.__name__] = cls
     return cls
 

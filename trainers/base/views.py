@@ -229,8 +229,13 @@ class ViewEncoder:
         workers = loader_workers(self.cfg.DATALOADER.NUM_WORKERS, -(-len(chosen) // size))
         pinned = self._weight.device.type == "cuda"
         loader = DataLoader(views, size, sampler=chosen, num_workers=workers, pin_memory=pinned)
-        for batch in tqdm(loader, desc=label):
-            yield batch.to(self._weight.device, self._weight.dtype, non_blocking=True)
+        batches: Any = iter(loader)
+        try:
+            for batch in tqdm(batches, desc=label, total=len(loader)):
+                yield batch.to(self._weight.device, self._weight.dtype, non_blocking=True)
+        finally:  # after an error PyTorch would wait 5 seconds for each worker, at some later time
+            if workers:
+                batches._shutdown_workers()
 
     @staticmethod
     def _check(rows: torch.Tensor, images: Sequence[str], name: str) -> None:

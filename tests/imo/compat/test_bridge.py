@@ -1,17 +1,32 @@
 import importlib.util
 import sys
 
+import pytest
+
 from imo.compat.bridge import ensure_dassl
 
 
-def test_an_installed_dassl_is_left_alone(tmp_path, monkeypatch):
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A folder first on the path, with a folder `dassl`; the stand-in is not on it, and no Dassl is imported."""
     (tmp_path / "dassl").mkdir()
-    (tmp_path / "dassl/__init__.py").touch()
     for name in [name for name in sys.modules if name.partition(".")[0] == "dassl"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setattr(sys, "path", [path for path in sys.path if not path.endswith("compat")])
     monkeypatch.syspath_prepend(tmp_path)
+    return tmp_path
+
+
+def test_an_installed_dassl_is_left_alone(place):
+    (place / "dassl/__init__.py").touch()
     before = list(sys.path)
     assert ensure_dassl() == "dassl"
     assert sys.path == before
-    assert importlib.util.find_spec("dassl").origin == str(tmp_path / "dassl/__init__.py")
+    assert importlib.util.find_spec("dassl").origin == str(place / "dassl/__init__.py")
+
+
+def test_a_folder_that_is_no_package_is_no_dassl(place):
+    """Such as a clone of Dassl.pytorch under that name, whose package lies one folder deeper."""
+    assert ensure_dassl() == "imo.compat"
+    assert importlib.util.find_spec("dassl").origin.endswith("compat/dassl/__init__.py")
+    assert ensure_dassl() == "imo.compat"

@@ -133,6 +133,14 @@ def test_cache_method_makes_the_corrected_variant(monkeypatch):
     assert corrected.__module__ == __name__
 
 
+def test_two_modules_cannot_have_methods_of_one_name(monkeypatch):
+    monkeypatch.setattr(base, "METHODS", dict(METHODS))
+    with pytest.raises(ValueError, match=r"imo.trainers.tip_x has a method TipX; choose another"):
+        base.method(type("TipX", (Method,), {"__module__": "theirs"}))
+    again = type("TipX", (Method,), {"__module__": "imo.trainers.tip_x"})  # as when a notebook's cell is run again
+    assert base.method(again) is base.METHODS["TipX"]
+
+
 def test_the_corrected_methods_have_the_papers_formulas_in_their_help():
     for name in ("TipAdapterPP", "TipXPP"):
         assert "exp(-beta (1 - u U^T)) L" in METHODS[name].__doc__ and "2409.11338" in METHODS[name].__doc__
