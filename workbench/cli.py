@@ -6,7 +6,7 @@ A sub-command is a module of `imo.workbench.commands` with
     run(args) -> exit status,
     kept(args) -> after Ctrl-C, what is kept and how to go on,
     MENDABLE, optionally: the errors that become one line, where not InputError and OSError.
-It imports what is slow, such as PyTorch, inside of these functions, so that `imo --help` is quick.
+It imports what it alone needs inside of these functions, so that other commands start without.
 """
 
 from __future__ import annotations

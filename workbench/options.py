@@ -9,7 +9,7 @@ from typing import Any
 from imo.errors import InputError
 from imo.workbench.places import default_folder
 
-FEATURES = "all features but the last half minute's"  # what of an interrupted encoding is on disk, see imo.model.encode
+FEATURES = "features encoded so far"  # are on disk when an encoding is interrupted, see imo.model.encode
 
 
 class Folder(argparse.Action):

@@ -68,16 +68,21 @@ def in_blocks(
         seconds: or when so many seconds have passed since its first batch.
 
     Yields:
-        {name: (m, d) float32}, on the CPU.
+        {name: (m, d) float32}, on the CPU. After Ctrl-C the block that was begun comes first, then KeyboardInterrupt.
     """
     block: list[Mapping[str, torch.Tensor]] = []
     begun = time.monotonic()
-    for batch in batches:
-        block.append(batch)
-        count = sum(len(next(iter(part.values()))) for part in block)
-        if count >= rows or time.monotonic() - begun >= seconds:
+    try:
+        for batch in batches:
+            block.append(batch)
+            count = sum(len(next(iter(part.values()))) for part in block)
+            if count >= rows or time.monotonic() - begun >= seconds:
+                yield _joined(block)
+                block, begun = [], time.monotonic()
+    except KeyboardInterrupt:
+        if block:  # what is there by then is kept
             yield _joined(block)
-            block, begun = [], time.monotonic()
+        raise
     if block:
         yield _joined(block)
 

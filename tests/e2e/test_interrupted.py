@@ -51,16 +51,16 @@ def test_a_run_with_loading_processes(bench, interrupted):
     status, (*bars, said) = interrupted("Encoding val", "train", *argv)
     assert status == 130
     assert said == (
-        f"interrupted: all features but the last half minute's are kept in {store}, checkpoints in {output}; the same "
-        f"command goes on from them"
+        f"interrupted: features encoded so far are kept in {store}, checkpoints in {output}; the same command goes on "
+        f"from them"
     )
     assert all(re.search(r"\d+%\|", bar) for bar in bars), "\n".join(bars)
     assert not (output / "results.json").exists()
 
     again = bench.command(argv, output)
     assert again.status == 0, again.err
-    # All views of the support set were kept; the validation images that were being encoded are encoded again.
-    assert again.results["images_encoded"] == {"clip": 4 * 100 + 4 * 3, "adapter": 0}
+    # All views of the support set were kept, and what was encoded of the validation images.
+    assert 4 * 3 < again.results["images_encoded"]["clip"] <= 4 * 100 + 4 * 3
 
 
 def test_a_comparison(assets, tmp_path, interrupted):

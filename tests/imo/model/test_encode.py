@@ -157,3 +157,15 @@ def test_words_without_meaning_to_the_backbone_are_warned_of(tiny_clip):
 def test_prompts_that_cannot_be_formed_are_refused(tiny_clip, classnames, templates, named):
     with pytest.raises(imo.InputError, match=named):
         imo.text_classifier(tiny_clip, classnames, templates)
+
+
+def test_an_interrupted_block_is_given_before_the_interrupt():
+    def batches():
+        yield {"clip": torch.ones(2, 3)}
+        yield {"clip": torch.zeros(1, 3)}
+        raise KeyboardInterrupt
+
+    blocks = in_blocks(batches())
+    assert torch.equal(next(blocks)["clip"], torch.tensor([[1.0] * 3] * 2 + [[0.0] * 3]))
+    with pytest.raises(KeyboardInterrupt):
+        next(blocks)
