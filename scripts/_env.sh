@@ -26,7 +26,7 @@ ALSO=""  # datasets that a script needs beside those in its arguments
 NEEDED="torch torchvision clip yacs tabulate tqdm numpy safetensors yaml filelock msgspec"
 NEEDED_BY_PICTURES="matplotlib scipy"
 NEEDED_BY_REPORT="matplotlib scipy jinja2"
-NEEDED_BY_TESTS="pytest ruff mypy importlinter sklearn mlxtend skimage $NEEDED_BY_REPORT"
+NEEDED_BY_TESTS="pytest xdist ruff mypy importlinter sklearn mlxtend skimage $NEEDED_BY_REPORT"
 
 # Prints what datasets and trainers need beside NEEDED: most demo data are made by a package. To add one, add a line.
 needed_by() {

@@ -58,7 +58,11 @@ cd "$ROOT"
 if [ -n "$CHECKS" ]; then
     "$PYTHON" -m ruff check .
     "$PYTHON" -m ruff format --check .
-    [ ! -f tools/check_types_and_imports.py ] || "$PYTHON" tools/check_types_and_imports.py
+    "$PYTHON" tools/check_types_and_imports.py
 fi
 export PYTHONPATH="${DASSL:+$DASSL:}$PYTHONPATH"
+if [ "$#" -eq 0 ]; then  # all tests: on all cores, a file's in one process
+    export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
+    set -- --numprocesses auto --maxprocesses 4 --dist loadfile
+fi
 exec "$PYTHON" -m pytest "$@"

@@ -1,5 +1,6 @@
 """The benchmarks still run; what they time is checked elsewhere."""
 
+import gc
 import json
 
 import pytest
@@ -72,6 +73,7 @@ def test_the_naive_procedures_give_our_answers():
 
 
 def test_the_peak_is_that_of_the_work():
+    gc.collect()  # or what other tests left is freed meanwhile
     passed, peak = seconds_and_peak(lambda: torch.ones(25_000_000).sum())  # 100 MB
     assert passed > 0
     assert peak is None or 90e6 < peak < 200e6
