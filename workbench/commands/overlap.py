@@ -25,7 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from imo.workbench.overlap import Subject, measure, table
     from imo.workbench.report.analyses import write_analysis
-    from imo.workbench.report.figures import histograms, save
+    from imo.workbench.report.figures import histograms
+    from imo.workbench.report.panels import save
 
     words = {name: getattr(args, name) for name in Subject.__dataclass_fields__}
     found, folder = measure(Subject(**words), args.corrections), Path(args.output) / "overlap" / args.dataset

@@ -12,10 +12,12 @@ from imo.workbench.report import figures
 from imo.workbench.report.accuracy import accuracy_table, seeds_of, transductive, with_average
 from imo.workbench.report.analyses import Analysis
 from imo.workbench.report.claims import correlation_table, points, variance_table
+from imo.workbench.report.curves import curves
 from imo.workbench.report.formats import Entry, Table
 from imo.workbench.report.html import environment, protocol
 from imo.workbench.report.load import Run, Sources
 from imo.workbench.report.overlaps import analysis_tables
+from imo.workbench.report.panels import save
 from imo.workbench.report.tables import Cell, comparison, variants
 from imo.workbench.report.timing import seconds
 
@@ -51,11 +53,11 @@ def write_document(sources: Sources, path: Path) -> list[Path]:
     pair = [run for run in sources.runs if run.method in _PICTURED]
     shown = pair if any(run.shots > 0 for run in pair) else sources.runs
     if any(run.shots > 0 for run in shown):
-        _, figure = next(iter(figures.curves(shown)))
-        written += figures.save(figure, path.parent / "curves", ("png",))
+        _, figure = next(iter(curves(shown)))
+        written += save(figure, path.parent / "curves", ("png",))
     analysis = _clearest(sources.analyses)
     if analysis is not None:
-        written += figures.save(figures.histograms(analysis), path.parent / "overlap", ("png",))
+        written += save(figures.histograms(analysis), path.parent / "overlap", ("png",))
     return written
 
 

@@ -12,10 +12,12 @@ from imo.files import atomic_path
 from imo.workbench.report import figures
 from imo.workbench.report.accuracy import accuracy_table, gain_table
 from imo.workbench.report.claims import correlation_table, points, robustness_table, variance_table
+from imo.workbench.report.curves import curves
 from imo.workbench.report.formats import Table
 from imo.workbench.report.html import page, provenance
 from imo.workbench.report.load import Sources
 from imo.workbench.report.overlaps import analysis_tables
+from imo.workbench.report.panels import save
 from imo.workbench.report.tables import comparison
 
 
@@ -30,10 +32,10 @@ def write(sources: Sources, folder: Path) -> tuple[list[Table], Path]:
     pictures: dict[str, dict[str, Path]] = {"accuracy": {}, "overlap": {}, "search": {}}
 
     def draw(section: str, name: str, caption: str, figure: Figure) -> None:
-        pictures[section][caption] = figures.save(figure, folder / name)[1]
+        pictures[section][caption] = save(figure, folder / name)[1]
 
     if any(run.shots > 0 for run in runs):
-        for name, figure in figures.curves(runs):
+        for name, figure in curves(runs):
             where = name.removeprefix("curves").removeprefix("-")
             caption = (
                 f"Accuracy against labelled images a class{where and f', {where}'}. Bars: sample standard deviation; "

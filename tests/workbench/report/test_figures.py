@@ -14,6 +14,8 @@ from reporting import make_analysis, make_many, make_run
 from imo.workbench.report import figures
 from imo.workbench.report.analyses import Analysis
 from imo.workbench.report.claims import Point, points
+from imo.workbench.report.curves import curves
+from imo.workbench.report.panels import save
 
 GREY = (0.8, 0.8, 0.8)
 
@@ -67,7 +69,7 @@ def grey(axis):
 @pytest.mark.parametrize("datasets", [1, 11])
 @pytest.mark.parametrize("methods", [2, 9, 13, 25])
 def test_curves_can_be_told_apart_whatever_there_is(datasets, methods):
-    drawn = list(itertools.islice(figures.curves(make_many(datasets, methods)), 2))
+    drawn = list(itertools.islice(curves(make_many(datasets, methods)), 2))
     panels = datasets + (datasets > 1)
     assert [name for name, _ in drawn] == ["curves", "curves-ImageNet"][: 2 if methods > 8 and datasets > 1 else 1]
     for name, figure in drawn:
@@ -90,12 +92,12 @@ def test_curves_can_be_told_apart_whatever_there_is(datasets, methods):
 
 
 def test_many_methods_get_a_picture_a_dataset():
-    names = [name for name, _ in figures.curves(make_many(3, 9, shots=(1,)))]
+    names = [name for name, _ in curves(make_many(3, 9, shots=(1,)))]
     assert names == ["curves", "curves-ImageNet", "curves-Caltech101", "curves-OxfordPets"]
 
 
 def test_a_family_shares_a_panel_and_a_correction_its_style():
-    ((_, figure),) = figures.curves(make_many(1, 15, shots=(1, 4)))
+    ((_, figure),) = curves(make_many(1, 15, shots=(1, 4)))
     assert figure.axes[0].get_title() == "TipX, TipXPP, TipX (isoclip)"
     assert len({tuple(highlighted(axis)) for axis in figure.axes}) == 1
     assert legend(figure)[:4] == ["correction: none", "correction: adapter", "correction: isoclip", "other methods"]
@@ -105,20 +107,20 @@ def test_long_names_stay_inside():
     name = "A-method-of-a-very-long-name (vit_b16_ep50_ctxv1, /home/somebody/weights/of/a/model.safetensors) $x$ "
     for count in (1, 9):
         runs = [make_run(f"{name}{i}", k, 1, 50.0 + k, "A dataset " * 12) for i in range(count) for k in (1, 4)]
-        ((_, figure),) = figures.curves(runs)
+        ((_, figure),) = curves(runs)
         assert_legible(figure)
 
 
 def test_many_numbers_of_shots_have_room():
     runs = [make_run("TipX", k, 1, 50.0 + k / 10, dataset) for k in (*range(1, 33), 200) for dataset in "ABC"]
-    ((_, figure),) = figures.curves(runs)
+    ((_, figure),) = curves(runs)
     assert_legible(figure)
     assert {"1", "2", "4", "200"} <= {label.get_text() for label in figure.axes[0].get_xticklabels()}
 
 
 def test_a_marker_is_hollow_where_seeds_are_missing():
     runs = [make_run("TipX", k, seed, 50.0 + k) for k in (1, 4) for seed in (1, 2) if (k, seed) != (4, 2)]
-    ((_, figure),) = figures.curves(runs)
+    ((_, figure),) = curves(runs)
     (hollow,) = [line for line in figure.axes[0].lines if line.get_markerfacecolor() == "white"]
     assert hollow.get_xdata().tolist() == [3.0] and hollow.get_ydata().tolist() == [54.0]
 
@@ -190,8 +192,8 @@ def test_heat_maps_mark_the_first_best(count):
 
 def test_a_saved_picture_is_small_and_the_same_each_time(tmp_path):
     def content(folder):
-        ((_, figure),) = figures.curves([make_run("TipX", k, 1, 50.0 + k) for k in (1, 4)])
-        return [path.read_bytes() for path in figures.save(figure, tmp_path / folder / "a.b")]
+        ((_, figure),) = curves([make_run("TipX", k, 1, 50.0 + k) for k in (1, 4)])
+        return [path.read_bytes() for path in save(figure, tmp_path / folder / "a.b")]
 
     first = content("one")
     assert first == content("two") and len(first[0]) < 40_000
