@@ -62,7 +62,7 @@ setup(
         "torch>=2.4",
         "torchvision>=0.19",  # must match torch: install both together
         "clip-anytorch>=2.6",  # the module `clip`; the registry's package `clip` is a clipboard tool
-        "setuptools>=70.1,<81",  # clip-anytorch imports pkg_resources
+        "setuptools>=71,<81",  # clip-anytorch takes packaging from pkg_resources
         "yacs>=0.1.8",
         "tabulate>=0.9",
         "pyyaml>=6.0.1",

@@ -22,7 +22,7 @@ find_oldest() {
     echo "Filling .venv-oldest once with $("$base" --version) (about 6 GB, a few minutes) ..."
     "$base" -m venv --clear "$folder"
     "$PYTHON" -m pip install --quiet --disable-pip-version-check packaging
-    "$PYTHON" -m pip install --quiet --disable-pip-version-check --no-deps -e "$ROOT"
+    "$PYTHON" -m pip install --quiet --disable-pip-version-check --no-warn-conflicts --no-deps -e "$ROOT"
     "$PYTHON" - > "$folder/lowest.txt" <<'PY'
 from importlib.metadata import requires
 from packaging.requirements import Requirement
