@@ -81,7 +81,7 @@ find_python() {
     base="$(first_python python3 python3.14 python3.13 python3.12 python3.11 python3.10 python)"
     echo "No active Python has what is needed. Filling .venv once with $("$base" --version) (about 6 GB, a few minutes) ..."
     [ -x "$PYTHON" ] || "$base" -m venv "$ROOT/.venv"
-    "$PYTHON" -m pip install --quiet --disable-pip-version-check -e "$ROOT[test]"
+    "$PYTHON" -I -m pip install --quiet --disable-pip-version-check -e "$ROOT[test]"
     if ! "$PYTHON" -W ignore -c "import torchvision" 2>/dev/null; then
         echo "error: torch and torchvision in .venv do not fit each other; mend them with:" >&2
         echo "  $PYTHON -m pip install --upgrade --force-reinstall torch torchvision" >&2

@@ -21,15 +21,15 @@ find_oldest() {
     base="$(first_python python3.10 python3.11 python3.12 python3.13 python3.14 python3 python)"
     echo "Filling .venv-oldest once with $("$base" --version) (about 6 GB, a few minutes) ..."
     "$base" -m venv --clear "$folder"
-    "$PYTHON" -m pip install --quiet --disable-pip-version-check packaging
-    "$PYTHON" -m pip install --quiet --disable-pip-version-check --no-warn-conflicts --no-deps -e "$ROOT"
+    "$PYTHON" -I -m pip install --quiet --disable-pip-version-check packaging
+    "$PYTHON" -I -m pip install --quiet --disable-pip-version-check --no-deps -e "$ROOT"
     "$PYTHON" - > "$folder/lowest.txt" <<'PY'
 from importlib.metadata import requires
 from packaging.requirements import Requirement
 for need in map(Requirement, requires("clip-imo")):
     print(*(f"{need.name}=={bound.version}" for bound in need.specifier if bound.operator == ">="), sep="\n")
 PY
-    "$PYTHON" -m pip install --quiet --disable-pip-version-check -e "$ROOT[test]" --constraint "$folder/lowest.txt"
+    "$PYTHON" -I -m pip install --quiet --disable-pip-version-check -e "$ROOT[test]" --constraint "$folder/lowest.txt"
     echo "$wanted" > "$folder/.filled"
 }
 
