@@ -23,7 +23,7 @@ find_oldest() {
     "$base" -m venv --clear "$folder"
     "$PYTHON" -I -m pip install --quiet --disable-pip-version-check packaging
     "$PYTHON" -I -m pip install --quiet --disable-pip-version-check --no-deps -e "$ROOT"
-    "$PYTHON" - > "$folder/lowest.txt" <<'PY'
+    "$PYTHON" -I - > "$folder/lowest.txt" <<'PY'
 from importlib.metadata import requires
 from packaging.requirements import Requirement
 for need in map(Requirement, requires("clip-imo")):
