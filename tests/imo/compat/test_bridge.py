@@ -1,5 +1,6 @@
 import importlib.util
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -8,11 +9,11 @@ from imo.compat.bridge import ensure_dassl
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
-    """A folder first on the path, with a folder `dassl`; the stand-in is not on it, and no Dassl is imported."""
+    """A folder first on the path, with a folder `dassl`; no Dassl, real or stand-in, is on it or imported."""
     (tmp_path / "dassl").mkdir()
     for name in [name for name in sys.modules if name.partition(".")[0] == "dassl"]:
         monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setattr(sys, "path", [path for path in sys.path if not path.endswith("compat")])
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if not Path(path, "dassl/__init__.py").is_file()])
     monkeypatch.syspath_prepend(tmp_path)
     return tmp_path
 
