@@ -318,6 +318,7 @@ def stand_in(tmp_path):
         path = folder / name
         path.write_text(
             f"""#!{shutil.which("bash")}
+[ "$1" != -I ] || shift
 case "$1" in
     -) shift; for module; do case " {has} " in *" $module "*) ;; *) exit 1 ;; esac; done ;;
     --version) echo "Python 3.11.0" ;;
