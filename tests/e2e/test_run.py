@@ -23,11 +23,16 @@ OURS = "configs/trainers/{}/glyph.yaml"
 
 
 class Checkout:
-    """A copy of tests/checkout with a `clip/` of its own and images in Caltech 101's place."""
+    """A copy of tests/checkout with images in Caltech 101's place and a `clip/` of its own, whose models are built with
+    prompts inside, as in MaPLe and others: not from a state dict alone."""
 
     def __init__(self, folder):
         self.folder = Path(shutil.copytree(ROOT / "tests/checkout", folder / "checkout"))
         shutil.copytree(Path(clip.__file__).parent, self.folder / "clip", ignore=shutil.ignore_patterns("__pycache__"))
+        model = self.folder / "clip/model.py"
+        text = model.read_text()
+        assert text.count("def build_model(state_dict: dict)") == 1
+        model.write_text(text.replace("(state_dict: dict)", "(state_dict: dict, design_details)"))
         make_dataset(folder / "data", "caltech-101")
         self.output = folder / "output/caltech101/a_2shots/seed1"
 
