@@ -89,6 +89,56 @@ def test_tip_x_pp_runs_in_an_unchanged_checkout(checkout):
     assert [results[key] for key in facts] == ["TipXPP", "Caltech101", "glyph", 2, 1, 20, "val", "adapter"]
 
 
+OLD_TRANSFORMS = """
+from imo.compat import transforms as new
+from imo.compat.transforms import AVAI_CHOICES, INTERPOLATION_MODES
+
+def build_transform(cfg, is_train=True, choices=None):
+    cfg = cfg.clone()
+    cfg.defrost()
+    cfg.INPUT.RRCROP_SCALE = (0.08, 1.0)
+    return new.build_transform(cfg, is_train, choices)
+"""
+
+
+def old_dassl(folder):
+    """A Dassl of before the head of 2022, as ProGrad and KgCoOp bundle one, made of the stand-in: without
+    INPUT.RRCROP_SCALE, which its crops do not heed, and without a checkpoint's `val_result`."""
+    source, package = ROOT / "imo/compat/dassl", folder / "old/dassl"
+    shutil.copytree(source, package, ignore=shutil.ignore_patterns("__pycache__"))
+    (package / "data/transforms/__init__.py").write_text(OLD_TRANSFORMS)
+    for file, old, new in (
+        (
+            "config/defaults.py",
+            "return CfgNode(DEFAULTS)",
+            "c = CfgNode(DEFAULTS); del c.INPUT['RRCROP_SCALE']; return c",
+        ),
+        ("engine/models.py", "val_result: float | None = None, ", ""),
+        ("engine/models.py", '                "val_result": val_result,\n', ""),
+    ):
+        text = (package / file).read_text()
+        assert text.count(old) == 1, (file, old)
+        (package / file).write_text(text.replace(old, new))
+    return str(package.parent)
+
+
+@pytest.mark.parametrize("trainer", ["TipXPP", "CoOp"])
+def test_an_older_dassl_gives_the_same(checkout, trainer):
+    """Its own crops, of other views under the same options, would fill the store with other features."""
+    results = []
+    for path in ([old_dassl(checkout.folder.parent)], []):
+        done = checkout.train("-m", "imo.run", trainer=trainer, config=OURS.format(trainer), path=path)
+        assert done.returncode == 0, done.stderr
+        assert ("old/dassl" in done.stdout) == bool(path)
+        results.append(json.loads((checkout.output / "results.json").read_text()))
+        shutil.rmtree(checkout.output)
+    old, new = results
+    assert (old["accuracy"], old["macro_f1"], old["hyper_parameters"]) == (
+        new["accuracy"], new["macro_f1"], new["hyper_parameters"]
+    )  # fmt: skip
+    assert not any((new["images_encoded"] or {}).values()), "all were in the store, under the same key"
+
+
 def test_two_lines_in_train_py_do_without_the_launcher(checkout):
     """With CONTRIBUTING.md's example of a trainer beside the checkout's own, imported last."""
     example = re.search(r"# trainers/nearest_mean\.py\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text(), re.DOTALL)

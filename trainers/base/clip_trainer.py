@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import inspect
 import os
 import pickle
 import time
@@ -135,6 +136,8 @@ class ClipTrainer(TrainerX):
     def save_model(self, epoch: int, directory: str, *args: Any, **kwargs: Any) -> None:
         if distributed.rank() > 0:
             return
+        known = inspect.signature(super().save_model).parameters
+        kwargs = {name: value for name, value in kwargs.items() if name in known}  # older Dassls take no val_result
         try:
             super().save_model(epoch, directory, *args, **kwargs)
         except (OSError, RuntimeError) as error:  # torch.save makes a RuntimeError of a full disk

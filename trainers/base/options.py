@@ -78,8 +78,9 @@ def add_node(cfg: CfgNode, method: type[Method]) -> None:
 def method_options(method: type[Method], cfg: CfgNode) -> dict[str, Any]:
     """The arguments of a method's `__init__` as a config has them, but for `training`."""
     own, names = own_options(method, cfg), inspect.signature(method).parameters
-    node = cfg.TRAINER.get(node_of(method))
-    return {name: (node if name in own else cfg.IMO)[name.upper()] for name in names if name != "training"}
+    node = cfg.TRAINER.get(node_of(method), {})  # a checkout may have replaced it by one of its own
+    wanted = (name for name in names if name != "training")
+    return {name: node.get(name.upper(), own[name]) if name in own else cfg.IMO[name.upper()] for name in wanted}
 
 
 def fingerprint(cfg: CfgNode) -> str:

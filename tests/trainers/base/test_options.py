@@ -2,6 +2,7 @@
 
 import pytest
 from dassl.config import get_cfg_default
+from yacs.config import CfgNode
 
 from imo import trainers
 from imo.files import file_sha256
@@ -28,6 +29,11 @@ def test_options_are_the_arguments_of_init(cfg):
     assert options.method_options(METHODS["TipXPP"], cfg) == {"search": "grid", "phi": "inductive"}
     assert options.method_options(METHODS["TipAdapterFPP"], cfg) == {"alpha": 2.0, "beta": 1.0, "search": "grid"}
     assert options.node_of(METHODS["TipAdapterFPP"]) == "TIPADAPTERF"
+
+
+def test_a_checkout_s_own_node_need_not_have_our_options(cfg):
+    cfg.TRAINER.TASKRES = CfgNode({"THEIRS": 1})
+    assert options.method_options(METHODS["TaskRes"], cfg) == {"residual_scale": 0.5}
 
 
 @pytest.mark.parametrize(
