@@ -139,6 +139,30 @@ def test_an_older_dassl_gives_the_same(checkout, trainer):
     assert not any((new["images_encoded"] or {}).values()), "all were in the store, under the same key"
 
 
+def test_what_a_checkout_forces(checkout):
+    """PLOT sets the number of epochs after all options, CLAP gives `load_model` its config."""
+    script = checkout.folder / "train.py"
+    text = script.read_text()
+    for old, new in (
+        ("    cfg.freeze()\n", "    cfg.OPTIM.MAX_EPOCH = 50\n    cfg.freeze()\n"),
+        (
+            ".train()\n",
+            ".train()\n    again = build_trainer(cfg)\n    again.load_model(cfg.OUTPUT_DIR, cfg, epoch=None)\n",
+        ),
+        ('    for name in ("clip"', '    assert again.test() > 0\n    for name in ("clip"'),
+    ):
+        assert text.count(old) == 1
+        text = text.replace(old, new)
+    script.write_text(text)
+    done = checkout.train("-m", "imo.run", trainer="TipAdapter", config=OURS.format("TipAdapter"))
+    assert done.returncode == 0, done.stderr
+    log = (checkout.output / "log.txt").read_text()
+    assert "imo-run: train.py has set, over config files and options: OPTIM.MAX_EPOCH 50 (was 1)" in log
+    assert "OPTIM.MAX_EPOCH 50: has no meaning for TipAdapter, which makes one pass" in log
+    first, second = re.findall(r"\* accuracy: (.*)%", log)
+    assert first == second
+
+
 def test_two_lines_in_train_py_do_without_the_launcher(checkout):
     """With CONTRIBUTING.md's example of a trainer beside the checkout's own, imported last."""
     example = re.search(r"# trainers/nearest_mean\.py\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text(), re.DOTALL)

@@ -263,3 +263,15 @@ def test_config_files_are_read_where_dassl_has_fewer_settings(file):
     assert cfg.INPUT.RRCROP_SCALE == get_cfg_default().INPUT.RRCROP_SCALE
     cfg.merge_from_file(file)
     assert dict(get_cfg_default().INPUT).keys() == cfg.INPUT.keys()
+
+
+def test_what_a_script_changes_after_files_and_options_is_known(write):
+    cfg = default()
+    cfg.merge_from_file(write("c.yaml", "OPTIM: {LR: 1.0, MAX_EPOCH: 7}\nINPUT:\n  SIZE: (8, 8)"))
+    cfg.MODEL.BACKBONE.NAME = "RN50"  # nobody had set it
+    cfg.merge_from_list(["OPTIM.LR", "2.0", "DATASET.NUM_SHOTS", "4"])
+    assert cfg.overruled() == {}
+    cfg.OPTIM.MAX_EPOCH = 50
+    cfg.freeze()
+    assert cfg.clone().overruled() == cfg.overruled() == {"OPTIM.MAX_EPOCH": (7, 50)}
+    assert "given" not in cfg.dump()

@@ -147,7 +147,17 @@ class ClipTrainer(TrainerX):
                 f"--output-dir"
             ) from error
 
-    def load_model(self, directory: str, epoch: int | None = None) -> None:
+    def load_model(self, directory: str, *extra: Any, epoch: int | None = None) -> None:
+        """As Dassl's. Some checkouts give more, such as the config; of that, only a number, the epoch, is heeded."""
+        numbers = [word for word in extra if isinstance(word, int)]
+        self.load_state(directory, numbers[0] if numbers else epoch)
+
+    def load_state(self, directory: str, epoch: int | None) -> None:
+        """Load the state of an epoch, or the best one, from a finished run's folder.
+
+        Raises:
+            InputError: there is none, or it does not fit.
+        """
         if not directory:
             if self.needs_shots:
                 raise InputError(

@@ -147,9 +147,9 @@ class PromptTrainer(ClipTrainer):
         result = 0.0 if val_result is None else val_result  # upstream's load_model formats it as a number
         super().save_model(epoch, directory, is_best=is_best, val_result=result, model_name=model_name)
 
-    def load_model(self, directory: str, epoch: int | None = None) -> None:
+    def load_state(self, directory: str, epoch: int | None) -> None:
         """Load a finished run's prompts, and where they come from, if its results say so."""
-        super().load_model(directory, epoch)
+        super().load_state(directory, epoch)
         source = read_result(directory) if directory else None
         if source is not None:
             self.trained_on, self.protocol = source.trained_on, source.protocol

@@ -53,6 +53,14 @@ def test_the_digest_covers_what_results_depend_on(cfg, key, value, counts):
     assert (options.fingerprint(cfg) != before) == counts
 
 
+@pytest.mark.parametrize("trainer, counts", [("TipXPP", False), ("LinearProbe", False), ("TaskRes", True)])
+def test_the_number_of_epochs_counts_where_there_are_epochs(cfg, trainer, counts):
+    cfg.TRAINER.NAME, cfg.OPTIM.MAX_EPOCH = trainer, 1
+    before = options.fingerprint(cfg)
+    cfg.OPTIM.MAX_EPOCH = 50
+    assert (options.fingerprint(cfg) != before) == counts
+
+
 def test_the_digest_covers_the_content_of_shipped_weights(cfg, monkeypatch, tmp_path):
     """A run is not finished any more once another adapter ships, though no option changed."""
     before = options.fingerprint(cfg)
