@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from clip.model import CLIP
 from dassl.config import get_cfg_default
 from dassl.data.datasets import Datum
 from dassl.data.transforms import build_transform
@@ -25,6 +24,7 @@ import imo
 from benchmarks._measure import Line
 from imo.model.adapter import adapters_switched
 from imo.model.encode import forward_images, in_blocks
+from imo.model.openai_clip import clip_module
 from imo.store import FeatureStore
 from imo.trainers.base import options as _options
 from imo.trainers.base.views import ViewEncoder, seeded
@@ -40,7 +40,7 @@ def backbone(name):
         model, _ = imo.load_clip("glyph", device)
     else:
         torch.manual_seed(0)
-        model = CLIP(512, 224, 12, 768, 16, 77, 49408, 64, 1, 1).float().to(device)
+        model = clip_module("model").CLIP(512, 224, 12, 768, 16, 77, 49408, 64, 1, 1).float().to(device)
     imo.attach_adapters(model)
     return model.eval()
 

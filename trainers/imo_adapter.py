@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from dassl.data import DataManager
 from dassl.engine import TRAINER_REGISTRY
 from dassl.optim import build_optimizer
 from yacs.config import CfgNode
@@ -27,7 +26,7 @@ from imo.trainers.base import distributed
 from imo.trainers.base.clip_trainer import ClipTrainer
 from imo.trainers.base.foreign import protocol_of
 from imo.trainers.base.options import fingerprint
-from imo.trainers.base.seeded_views import SeededViews
+from imo.trainers.base.seeded_views import seeded_data
 
 extend_cfg = adapter_options.extend_cfg
 
@@ -65,7 +64,7 @@ class IMOAdapter(ClipTrainer):
         self.options = self.cfg.TRAINER.IMOADAPTER
         crops = Crops(self.cfg) if self.options.OBJECTIVE == "dino" else None
         with distributed.first_alone():  # a dataset may be made on first use
-            self.take_data(DataManager(self.cfg, custom_tfm_train=crops, dataset_wrapper=SeededViews))
+            self.take_data(seeded_data(self.cfg, crops))
         self.held_out: list[int] = []
         if self.options.HOLD_OUT:
             self.held_out = held_out_classes(self.cfg, self.num_classes)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from imo.compat.defaults import declare
 from imo.workbench.configs import layered
 
 
@@ -17,7 +18,9 @@ def extend_cfg(cfg: Any) -> None:
     For another project's train.py: between its `get_cfg_default()` and its own `extend_cfg`, whose nodes then win, and
     after its imports, whose names then win (ours are called `imo.` and the name where one is taken). From then on the
     config's `merge_from_file` finds our config files, and reads the files that they build on (see `LayeredCfg`).
+    Settings that an older Dassl lacks are declared.
     """
     layered(cfg)
+    declare(cfg)
     for name in ("imo.trainers", "imo.datasets"):
         importlib.import_module(name).extend_cfg(cfg)

@@ -7,8 +7,10 @@ folder configs/trainers/<Trainer> is there for trainers with settings of their o
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,29 @@ BASE = "_BASE_"
 
 
 class LayeredCfg(CfgNode):  # type: ignore[misc]  # yacs has no types
-    """A config whose `merge_from_file` reads the files that a file builds on first."""
+    """A config whose `merge_from_file` reads the files that a file builds on first, and which knows what files and
+    options have set."""
+
+    def given(self) -> dict[str, Any]:
+        """The settings that files and options have made, by dotted name."""
+        found: dict[str, Any] = self.__dict__.setdefault("__given__", {})
+        return found
+
+    def merge_from_list(self, cfg_list: Sequence[Any]) -> None:
+        """As yacs."""
+        super().merge_from_list(cfg_list)
+        self._note(cfg_list[::2])
+
+    def overruled(self) -> dict[str, tuple[Any, Any]]:
+        """Settings that files or options have made and that are now others, as (made, now), by dotted name."""
+        now = {name: self._get(name) for name in self.given()}
+        return {name: (made, now[name]) for name, made in self.given().items() if made != now[name]}
+
+    def _note(self, names: Iterable[str]) -> None:
+        self.given().update({name: self._get(name) for name in names})
+
+    def _get(self, name: str) -> Any:
+        return functools.reduce(dict.__getitem__, name.split("."), self)
 
     def merge_from_file(self, cfg_filename: str | Path) -> None:
         """Merge a file over this config, after the files that it builds on.
@@ -41,6 +65,7 @@ class LayeredCfg(CfgNode):  # type: ignore[misc]  # yacs has no types
             except (AssertionError, AttributeError, KeyError, TypeError, ValueError) as error:  # what yacs raises
                 reason = " ".join(str(error).split())
                 raise InputError(f"{file}: {reason}; mend the name or the value") from error
+            self._note(_leaves(content))
         names_dataset = any((content.get("DATASET") or {}).get("NAME") for _, content in files)
         if "CFG" in self.get("IMO", {}) and not names_dataset:
             self["IMO"]["CFG"] = Path(cfg_filename).stem
@@ -49,6 +74,15 @@ class LayeredCfg(CfgNode):  # type: ignore[misc]  # yacs has no types
     def _decode_cfg_value(cls, value: Any) -> Any:
         """As yacs, whose own would make the nodes below this one `LayeredCfg` too, and refuse them for their type."""
         return CfgNode._decode_cfg_value(value)
+
+
+def _leaves(content: dict[str, Any]) -> Iterator[str]:
+    """The dotted names of a file's settings."""
+    for name, value in content.items():
+        if isinstance(value, dict):
+            yield from (f"{name}.{below}" for below in _leaves(value))
+        else:
+            yield name
 
 
 def layered(cfg: CfgNode) -> None:

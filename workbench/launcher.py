@@ -17,7 +17,7 @@ from imo.compat.bridge import ensure_dassl
 from imo.compat.plugins import PREFIX
 from imo.errors import InputError
 from imo.workbench import extend_cfg
-from imo.workbench.configs import resolve
+from imo.workbench.configs import LayeredCfg, resolve
 
 _CONFIG_FLAGS = ("--config-file", "--dataset-config-file")
 
@@ -72,11 +72,18 @@ def open_checkout(script: str, borrowed: Sequence[str]) -> None:
         trainers = engine.TRAINER_REGISTRY
         configs = [f"{path} is not in this checkout: read from {resolve(path)}" for path in borrowed]
         breaks = pitfalls(cfg, trainers) if which == "dassl" else []
-        for note in (f"Dassl: {which}", *configs, *twice(trainers), *breaks):
+        for note in (f"Dassl: {which}", *configs, *twice(trainers), *overruled(cfg), *breaks):
             print(f"imo-run: {note}")
         return build_trainer(cfg)
 
     config.get_cfg_default, engine.build_trainer = with_ours, with_notes
+
+
+def overruled(cfg: Any) -> list[str]:
+    """One line on settings of files and options that the checkout's script has changed, by a flag or by itself."""
+    changed = cfg.overruled() if isinstance(cfg, LayeredCfg) else {}
+    which = ", ".join(f"{name} {now!r} (was {made!r})" for name, (made, now) in changed.items())
+    return [f"train.py has set, over config files and options: {which}"] if which else []
 
 
 def twice(registry: Any) -> list[str]:

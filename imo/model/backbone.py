@@ -7,8 +7,6 @@ TorchScript archive or state dict (.pt), or from a state dict as safetensors; al
 
 from __future__ import annotations
 
-import functools
-import importlib
 import re
 import warnings
 from collections.abc import Callable, Sequence
@@ -21,20 +19,9 @@ from safetensors import SafetensorError, safe_open
 from imo.errors import InputError
 from imo.model import open_clip
 from imo.model.assets import shipped_backbone, shipped_backbones
+from imo.model.openai_clip import clip_module
 
 _NOT_WEIGHTS = ("input_resolution", "context_length", "vocab_size")  # numbers beside the weights in OpenAI's archives
-
-
-@functools.cache
-def _clip(module: str) -> Any:
-    """Import a module of the package `clip`, when it is first used rather than with this file: in a CoOp checkout, the
-    checkout's own `clip` comes first on the path by then.
-
-    Used of it: build_model, tokenize, available_models, _MODELS, _download and _transform.
-    """
-    with warnings.catch_warnings():  # `clip` imports pkg_resources, which warns of its own removal
-        warnings.simplefilter("ignore")
-        return importlib.import_module(f"clip.{module}")
 
 
 def tokenize(texts: str | Sequence[str], truncate: bool = False) -> torch.Tensor:
@@ -43,7 +30,7 @@ def tokenize(texts: str | Sequence[str], truncate: bool = False) -> torch.Tensor
     Raises:
         RuntimeError: a text has more than 77 tokens, and `truncate` is false.
     """
-    tokens: torch.Tensor = _clip("clip").tokenize(texts, truncate=truncate)
+    tokens: torch.Tensor = clip_module("clip").tokenize(texts, truncate=truncate)
     return tokens
 
 
@@ -68,7 +55,7 @@ def locate(name: str) -> Path:
     shipped = shipped_backbone(name)
     if shipped is not None:
         return shipped
-    clip = _clip("clip")
+    clip = clip_module("clip")
     if name in clip.available_models():
         try:
             return Path(clip._download(clip._MODELS[name], str(Path("~/.cache/clip").expanduser())))
@@ -113,7 +100,7 @@ def load_clip(
         model.known_tokens = None
     else:
         model = _load(locate(name), device, dtype)
-        preprocess = _clip("clip")._transform(model.visual.input_resolution)
+        preprocess = clip_module("clip")._transform(model.visual.input_resolution)
     model.requires_grad_(False)
     return model.eval(), preprocess
 
@@ -122,7 +109,7 @@ def _load(path: Path, device: torch.device, dtype: torch.dtype) -> Any:
     """A `clip.model.CLIP` with the weights in a file."""
     state = _read_state(path)
     known_tokens = _expand_vocabulary(state)
-    build_model = _clip("model").build_model
+    build_model = clip_module("model").build_model
     try:
         model = build_model(dict(state))
         model.float().load_state_dict(state, strict=False)  # again: build_model has rounded the weights to float16
@@ -131,8 +118,8 @@ def _load(path: Path, device: torch.device, dtype: torch.dtype) -> Any:
         raise InputError(f"{path}: not the weights of a CLIP model ({reason}); give CLIP's own state dict") from error
     except TypeError as error:
         raise InputError(
-            f"{_clip('model').__file__}: this `clip` builds a changed CLIP ({error}); run where the package "
-            f"clip-anytorch comes first on Python's path"
+            f"{clip_module('model').__file__}: this `clip` builds a changed CLIP ({error}); install the package "
+            f"clip-anytorch, which comes first"
         ) from error
     model = model.to(device, dtype)
     for module in model.modules():

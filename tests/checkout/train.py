@@ -3,6 +3,7 @@
 import argparse
 import sys
 
+import clip.model  # noqa: F401
 import datasets.blobs  # noqa: F401
 import trainers.prior  # noqa: F401
 from dassl.config import get_cfg_default

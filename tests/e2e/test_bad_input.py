@@ -43,7 +43,6 @@ from imo.files import file_sha256, open_image
         (("DATASET.CORRUPTION", "fog-3"), ("DATASET.CORRUPTION", "gaussian_noise", "'fog-3'")),
         (("DATASET.CORRUPTION", "inverse-6"), ("DATASET.CORRUPTION", "1..5", "'inverse-6'")),
         (("INPUT.SIZE", "(32, 32)"), ("INPUT.SIZE", "24x24", "(32, 32)")),
-        (("OPTIM.MAX_EPOCH", "2"), ("OPTIM.MAX_EPOCH", "expected 1")),
     ],
 )
 def test_option(bench, options, words):

@@ -23,11 +23,16 @@ OURS = "configs/trainers/{}/glyph.yaml"
 
 
 class Checkout:
-    """A copy of tests/checkout with a `clip/` of its own and images in Caltech 101's place."""
+    """A copy of tests/checkout with images in Caltech 101's place and a `clip/` of its own, whose models are built with
+    prompts inside, as in MaPLe and others: not from a state dict alone."""
 
     def __init__(self, folder):
         self.folder = Path(shutil.copytree(ROOT / "tests/checkout", folder / "checkout"))
         shutil.copytree(Path(clip.__file__).parent, self.folder / "clip", ignore=shutil.ignore_patterns("__pycache__"))
+        model = self.folder / "clip/model.py"
+        text = model.read_text()
+        assert text.count("def build_model(state_dict: dict)") == 1
+        model.write_text(text.replace("(state_dict: dict)", "(state_dict: dict, design_details)"))
         make_dataset(folder / "data", "caltech-101")
         self.output = folder / "output/caltech101/a_2shots/seed1"
 
@@ -82,6 +87,80 @@ def test_tip_x_pp_runs_in_an_unchanged_checkout(checkout):
     assert f"* accuracy: {results['accuracy']:.1f}%" in log
     facts = ("trainer", "dataset", "cfg", "shots", "seed", "n_test", "tuned_on", "correction")
     assert [results[key] for key in facts] == ["TipXPP", "Caltech101", "glyph", 2, 1, 20, "val", "adapter"]
+
+
+OLD_TRANSFORMS = """
+from imo.compat import transforms as new
+from imo.compat.transforms import AVAI_CHOICES, INTERPOLATION_MODES
+
+def build_transform(cfg, is_train=True, choices=None):
+    cfg = cfg.clone()
+    cfg.defrost()
+    cfg.INPUT.RRCROP_SCALE = (0.08, 1.0)
+    return new.build_transform(cfg, is_train, choices)
+"""
+
+
+def old_dassl(folder):
+    """A Dassl of before the head of 2022, as ProGrad and KgCoOp bundle one, made of the stand-in: without
+    INPUT.RRCROP_SCALE, which its crops do not heed, and without a checkpoint's `val_result`."""
+    source, package = ROOT / "imo/compat/dassl", folder / "old/dassl"
+    shutil.copytree(source, package, ignore=shutil.ignore_patterns("__pycache__"))
+    (package / "data/transforms/__init__.py").write_text(OLD_TRANSFORMS)
+    for file, old, new in (
+        (
+            "config/defaults.py",
+            "return CfgNode(DEFAULTS)",
+            "c = CfgNode(DEFAULTS); del c.INPUT['RRCROP_SCALE']; return c",
+        ),
+        ("engine/models.py", "val_result: float | None = None, ", ""),
+        ("engine/models.py", '                "val_result": val_result,\n', ""),
+    ):
+        text = (package / file).read_text()
+        assert text.count(old) == 1, (file, old)
+        (package / file).write_text(text.replace(old, new))
+    return str(package.parent)
+
+
+@pytest.mark.parametrize("trainer", ["TipXPP", "CoOp"])
+def test_an_older_dassl_gives_the_same(checkout, trainer):
+    """Its own crops, of other views under the same options, would fill the store with other features."""
+    results = []
+    for path in ([old_dassl(checkout.folder.parent)], []):
+        done = checkout.train("-m", "imo.run", trainer=trainer, config=OURS.format(trainer), path=path)
+        assert done.returncode == 0, done.stderr
+        assert ("old/dassl" in done.stdout) == bool(path)
+        results.append(json.loads((checkout.output / "results.json").read_text()))
+        shutil.rmtree(checkout.output)
+    old, new = results
+    assert (old["accuracy"], old["macro_f1"], old["hyper_parameters"]) == (
+        new["accuracy"], new["macro_f1"], new["hyper_parameters"]
+    )  # fmt: skip
+    assert not any((new["images_encoded"] or {}).values()), "all were in the store, under the same key"
+
+
+def test_what_a_checkout_forces(checkout):
+    """PLOT sets the number of epochs after all options, CLAP gives `load_model` its config."""
+    script = checkout.folder / "train.py"
+    text = script.read_text()
+    for old, new in (
+        ("    cfg.freeze()\n", "    cfg.OPTIM.MAX_EPOCH = 50\n    cfg.freeze()\n"),
+        (
+            ".train()\n",
+            ".train()\n    again = build_trainer(cfg)\n    again.load_model(cfg.OUTPUT_DIR, cfg, epoch=None)\n",
+        ),
+        ('    for name in ("clip"', '    assert again.test() > 0\n    for name in ("clip"'),
+    ):
+        assert text.count(old) == 1
+        text = text.replace(old, new)
+    script.write_text(text)
+    done = checkout.train("-m", "imo.run", trainer="TipAdapter", config=OURS.format("TipAdapter"))
+    assert done.returncode == 0, done.stderr
+    log = (checkout.output / "log.txt").read_text()
+    assert "imo-run: train.py has set, over config files and options: OPTIM.MAX_EPOCH 50 (was 1)" in log
+    assert "OPTIM.MAX_EPOCH 50: has no meaning for TipAdapter, which makes one pass" in log
+    first, second = re.findall(r"\* accuracy: (.*)%", log)
+    assert first == second
 
 
 def test_two_lines_in_train_py_do_without_the_launcher(checkout):

@@ -8,6 +8,7 @@ import pytest
 from dassl.config import get_cfg_default
 from dassl.engine import TRAINER_REGISTRY, TrainerX
 from dassl.utils import Registry
+from yacs.config import CfgNode
 
 from imo.errors import InputError
 from imo.trainers.base.clip_trainer import ClipTrainer
@@ -251,3 +252,26 @@ def test_another_projects_train_py_with_the_two_lines(monkeypatch, tmp_path):
     cfg.freeze()
     assert (cfg.DATASET.NAME, cfg.OPTIM.MAX_EPOCH, cfg.INPUT.SIZE) == ("Caltech101", 50, (224, 224))
     assert cfg.IMO.CFG == "vit_b16_ep50"
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda path: "/".join(path.parts[-2:]))
+def test_config_files_are_read_where_dassl_has_fewer_settings(file):
+    """Checkouts bundle old ones: here, one that has no settings but the trainer's name, and then the checkout's own."""
+    cfg = CfgNode({"TRAINER": {"NAME": ""}, "INPUT": {"SIZE": (8, 8)}})
+    extend_cfg(cfg)
+    assert cfg.INPUT.SIZE == (8, 8)
+    assert cfg.INPUT.RRCROP_SCALE == get_cfg_default().INPUT.RRCROP_SCALE
+    cfg.merge_from_file(file)
+    assert dict(get_cfg_default().INPUT).keys() == cfg.INPUT.keys()
+
+
+def test_what_a_script_changes_after_files_and_options_is_known(write):
+    cfg = default()
+    cfg.merge_from_file(write("c.yaml", "OPTIM: {LR: 1.0, MAX_EPOCH: 7}\nINPUT:\n  SIZE: (8, 8)"))
+    cfg.MODEL.BACKBONE.NAME = "RN50"  # nobody had set it
+    cfg.merge_from_list(["OPTIM.LR", "2.0", "DATASET.NUM_SHOTS", "4"])
+    assert cfg.overruled() == {}
+    cfg.OPTIM.MAX_EPOCH = 50
+    cfg.freeze()
+    assert cfg.clone().overruled() == cfg.overruled() == {"OPTIM.MAX_EPOCH": (7, 50)}
+    assert "given" not in cfg.dump()

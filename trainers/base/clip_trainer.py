@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import inspect
 import os
 import pickle
 import time
@@ -135,6 +136,8 @@ class ClipTrainer(TrainerX):
     def save_model(self, epoch: int, directory: str, *args: Any, **kwargs: Any) -> None:
         if distributed.rank() > 0:
             return
+        known = inspect.signature(super().save_model).parameters
+        kwargs = {name: value for name, value in kwargs.items() if name in known}  # older Dassls take no val_result
         try:
             super().save_model(epoch, directory, *args, **kwargs)
         except (OSError, RuntimeError) as error:  # torch.save makes a RuntimeError of a full disk
@@ -144,7 +147,17 @@ class ClipTrainer(TrainerX):
                 f"--output-dir"
             ) from error
 
-    def load_model(self, directory: str, epoch: int | None = None) -> None:
+    def load_model(self, directory: str, *extra: Any, epoch: int | None = None) -> None:
+        """As Dassl's. Some checkouts give more, such as the config; of that, only a number, the epoch, is heeded."""
+        numbers = [word for word in extra if isinstance(word, int)]
+        self.load_state(directory, numbers[0] if numbers else epoch)
+
+    def load_state(self, directory: str, epoch: int | None) -> None:
+        """Load the state of an epoch, or the best one, from a finished run's folder.
+
+        Raises:
+            InputError: there is none, or it does not fit.
+        """
         if not directory:
             if self.needs_shots:
                 raise InputError(

@@ -15,6 +15,7 @@ from imo.model.adapter import adapters_sha256
 from imo.model.assets import shipped_adapter, shipped_backbone
 from imo.model.backbone import named_file
 from imo.trainers.base.corrections import ENCODERS
+from imo.trainers.base.gradient import GradientMethod
 from imo.trainers.base.methods import Method
 
 CHOICES = {
@@ -78,8 +79,9 @@ def add_node(cfg: CfgNode, method: type[Method]) -> None:
 def method_options(method: type[Method], cfg: CfgNode) -> dict[str, Any]:
     """The arguments of a method's `__init__` as a config has them, but for `training`."""
     own, names = own_options(method, cfg), inspect.signature(method).parameters
-    node = cfg.TRAINER.get(node_of(method))
-    return {name: (node if name in own else cfg.IMO)[name.upper()] for name in names if name != "training"}
+    node = cfg.TRAINER.get(node_of(method), {})  # a checkout may have replaced it by one of its own
+    wanted = (name for name in names if name != "training")
+    return {name: node.get(name.upper(), own[name]) if name in own else cfg.IMO[name.upper()] for name in wanted}
 
 
 def fingerprint(cfg: CfgNode) -> str:
@@ -91,6 +93,9 @@ def fingerprint(cfg: CfgNode) -> str:
     own = getattr(kind, "node", kind.__name__.upper())
     for node in {name.upper() for name in engine.TRAINER_REGISTRY.registered_names()} & {*cfg.TRAINER} - {own}:
         del cfg.TRAINER[node]  # another trainer's
+    method = getattr(kind, "method_class", None)
+    if method is not None and not issubclass(method, GradientMethod):
+        cfg.OPTIM.MAX_EPOCH = 1  # whatever it is, see MethodTrainer.check_cfg
     cfg.merge_from_list([part for key in _WITHOUT_EFFECT for part in (key, type(_get(cfg, key))())])
     return hashlib.blake2b((cfg.dump() + weights).encode(), digest_size=8).hexdigest()
 

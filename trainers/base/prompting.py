@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from dassl.data import DataManager
 from dassl.metrics import compute_accuracy
 from dassl.optim import build_optimizer
 from dassl.utils import load_pretrained_weights
@@ -21,7 +20,7 @@ from imo.results import Prompts, read_result
 from imo.trainers.base.clip_trainer import ClipTrainer
 from imo.trainers.base.foreign import protocol_of
 from imo.trainers.base.schedule import build_schedule
-from imo.trainers.base.seeded_views import SeededViews
+from imo.trainers.base.seeded_views import seeded_data
 
 PRECISIONS = ("fp16", "fp32", "amp")
 
@@ -63,7 +62,7 @@ class PromptTrainer(ClipTrainer):
 
     def build_data_loader(self) -> None:
         """Dassl's loaders, of reproducible views."""
-        self.take_data(DataManager(self.cfg, dataset_wrapper=SeededViews))
+        self.take_data(seeded_data(self.cfg))
 
     def build_model(self) -> None:
         """CLIP, the prompt learner, and what trains it."""
@@ -146,11 +145,11 @@ class PromptTrainer(ClipTrainer):
         """Write a checkpoint. The last epoch is the best where none is chosen."""
         is_best = is_best or (not self.chooses_epoch and epoch + 1 == self.max_epoch)
         result = 0.0 if val_result is None else val_result  # upstream's load_model formats it as a number
-        super().save_model(epoch, directory, is_best, result, model_name)
+        super().save_model(epoch, directory, is_best=is_best, val_result=result, model_name=model_name)
 
-    def load_model(self, directory: str, epoch: int | None = None) -> None:
+    def load_state(self, directory: str, epoch: int | None) -> None:
         """Load a finished run's prompts, and where they come from, if its results say so."""
-        super().load_model(directory, epoch)
+        super().load_state(directory, epoch)
         source = read_result(directory) if directory else None
         if source is not None:
             self.trained_on, self.protocol = source.trained_on, source.protocol

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from dassl.data import DatasetWrapper
+from dassl.data import DataManager, DatasetWrapper
+from yacs.config import CfgNode
 
 from imo.files import open_image
+from imo.trainers.base.transforms import build_transform
 from imo.trainers.base.views import seeded
 
 
@@ -32,3 +34,17 @@ class SeededViews(DatasetWrapper):
             seeded(self.transform, image, self.cfg.SEED, self.epoch, index) if self.is_train else self.transform(image)
         )
         return {"img": view, "label": item.label, "domain": item.domain, "impath": item.impath, "index": index}
+
+
+def seeded_data(cfg: CfgNode, train_transform: Any = None) -> DataManager:
+    """Dassl's data manager, with seeded views that are the same on every Dassl.
+
+    Args:
+        train_transform: of training images, where it is not the one of INPUT.
+    """
+    return DataManager(
+        cfg,
+        custom_tfm_train=train_transform or build_transform(cfg, is_train=True),
+        custom_tfm_test=build_transform(cfg, is_train=False),
+        dataset_wrapper=SeededViews,
+    )

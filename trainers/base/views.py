@@ -12,9 +12,9 @@ import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import dassl
 import numpy as np
 import torch
-from dassl.data.transforms import build_transform
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
@@ -25,6 +25,7 @@ from imo.files import open_image
 from imo.model.encode import forward_images, in_blocks
 from imo.store import FeatureStore, identity, view_identity
 from imo.trainers.base import distributed
+from imo.trainers.base.transforms import are_ours, build_transform
 
 Transform = Callable[[Image.Image], Any]
 Compute = Callable[[torch.Tensor, tuple[str, ...]], dict[str, torch.Tensor]]  # batch, encoders -> rows by encoder
@@ -132,6 +133,8 @@ class ViewEncoder:
             "autocast": str(self._autocast),
             "input": str(cfg.INPUT),
         }
+        if not are_ours(cfg):
+            self._space["transforms"] = f"dassl {dassl.__version__}"
 
     def test_features(self, items: Sequence[Any], encoder: str, what: str) -> torch.Tensor:
         """(N, d) float32 un-normalised features of the test views."""

@@ -7,8 +7,8 @@
     imo-run --list        what is registered, and by whom
 
 `imo-run` is `imo run`. No file of the checkout is changed: its train.py runs as the main program, with its flags,
-datasets and `clip/`. A trainer or dataset that both have is the checkout's; ours is then called `imo.` and the name. A
-config file that is not in the checkout is looked for among ours.
+datasets and `clip/` (our models are built of clip-anytorch). A trainer or dataset that both have is the checkout's;
+ours is then called `imo.` and the name. A config file that is not in the checkout is looked for among ours.
 """
 
 from __future__ import annotations

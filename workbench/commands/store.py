@@ -25,12 +25,11 @@ DAY = 24 * 3600.0
 
 def backbone_names() -> dict[str, str]:
     """sha256 -> name of the backbones that have one."""
-    import clip
-
     from imo.files import file_sha256
     from imo.model.assets import shipped_backbone, shipped_backbones
+    from imo.model.openai_clip import clip_module
 
-    openai = {url.split("/")[-2]: name for name, url in clip.clip._MODELS.items()}
+    openai = {url.split("/")[-2]: name for name, url in clip_module("clip")._MODELS.items()}
     shipped = {file_sha256(path): name for name in shipped_backbones() if (path := shipped_backbone(name))}
     return {**openai, **shipped}
 

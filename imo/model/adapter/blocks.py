@@ -58,12 +58,12 @@ class _AdaptedBlock(nn.Module):
     ln_2: nn.Module
     mlp: nn.Module
 
-    def forward(self, x: torch.Tensor, **options: Any) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, *args: Any, **options: Any) -> torch.Tensor:
         """The block's output; shapes and options are those of the block's own forward."""
         if not self.adapter.enabled:
-            plain: torch.Tensor = super().forward(x, **options)
+            plain: torch.Tensor = super().forward(x, *args, **options)
             return plain
-        x = x + self._scaled("ls_1", self.attention(self.ln_1(x), **options))
+        x = x + self._scaled("ls_1", self.attention(self.ln_1(x), *args, **options))
         out: torch.Tensor = x + self._scaled("ls_2", self.mlp(self.ln_2(x))) + self.adapter(x)
         return out
 

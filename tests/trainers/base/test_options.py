@@ -2,6 +2,7 @@
 
 import pytest
 from dassl.config import get_cfg_default
+from yacs.config import CfgNode
 
 from imo import trainers
 from imo.files import file_sha256
@@ -30,6 +31,11 @@ def test_options_are_the_arguments_of_init(cfg):
     assert options.node_of(METHODS["TipAdapterFPP"]) == "TIPADAPTERF"
 
 
+def test_a_checkout_s_own_node_need_not_have_our_options(cfg):
+    cfg.TRAINER.TASKRES = CfgNode({"THEIRS": 1})
+    assert options.method_options(METHODS["TaskRes"], cfg) == {"residual_scale": 0.5}
+
+
 @pytest.mark.parametrize(
     "key, value, counts",
     [
@@ -44,6 +50,14 @@ def test_options_are_the_arguments_of_init(cfg):
 def test_the_digest_covers_what_results_depend_on(cfg, key, value, counts):
     before = options.fingerprint(cfg)
     cfg.merge_from_list([key, value])
+    assert (options.fingerprint(cfg) != before) == counts
+
+
+@pytest.mark.parametrize("trainer, counts", [("TipXPP", False), ("LinearProbe", False), ("TaskRes", True)])
+def test_the_number_of_epochs_counts_where_there_are_epochs(cfg, trainer, counts):
+    cfg.TRAINER.NAME, cfg.OPTIM.MAX_EPOCH = trainer, 1
+    before = options.fingerprint(cfg)
+    cfg.OPTIM.MAX_EPOCH = 50
     assert (options.fingerprint(cfg) != before) == counts
 
 

@@ -4,7 +4,7 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from clip.model import ModifiedResNet, VisionTransformer
+from clip.model import ModifiedResNet, ResidualAttentionBlock, VisionTransformer
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -222,6 +222,30 @@ def test_a_resnet_takes_no_adapters():
     assert adapters_of(model) == []
     with pytest.raises(imo.InputError, match="ModifiedResNet"):
         imo.attach_adapters(model)
+
+
+class MaskedBlock(ResidualAttentionBlock):
+    """Takes its mask with each call, as the blocks of open_clip and of some descendants of CoOp do."""
+
+    def attention(self, x, attn_mask=None):
+        return self.attn(x, x, x, need_weights=False, attn_mask=attn_mask)[0]
+
+    def forward(self, x, attn_mask=None):
+        x = x + self.attention(self.ln_1(x), attn_mask)
+        return x + self.mlp(self.ln_2(x))
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_options_of_a_block_come_by_name_or_by_place(tiny_clip, enabled):
+    blocks = tiny_clip.visual.transformer.resblocks
+    for block in blocks:
+        block.__class__ = MaskedBlock
+    x, mask = torch.rand(5, 2, 64), torch.full((5, 5), -torch.inf).triu(1)
+    plain = blocks[0](x, mask)
+    imo.attach_adapters(tiny_clip)
+    adapters_of(tiny_clip)[0].enabled = enabled
+    assert torch.equal(blocks[0](x, mask), plain) and torch.equal(blocks[0](x, attn_mask=mask), plain)
+    assert not torch.equal(blocks[0](x), plain)
 
 
 @pytest.mark.parametrize("options", [{"bottleneck": 0}, {"dropout": 1.0}, {"dropout": -0.1}])

@@ -1,5 +1,5 @@
 """Transforms of images."""
 
-from .transforms import AVAI_CHOICES, INTERPOLATION_MODES, build_transform
+from imo.compat.transforms import AVAI_CHOICES, INTERPOLATION_MODES, build_transform
 
 __all__ = ["AVAI_CHOICES", "INTERPOLATION_MODES", "build_transform"]

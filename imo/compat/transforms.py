@@ -1,4 +1,7 @@
-"""The transforms that the configuration describes."""
+"""The transforms that a config's node INPUT describes, as upstream Dassl's head makes them.
+
+The stand-in's; and those of our own views on every Dassl, since older ones crop otherwise under the same options.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ import torchvision.transforms as T
 from torchvision.transforms.functional import InterpolationMode
 from yacs.config import CfgNode
 
-from .ops import Cutout, GaussianNoise, InstanceNormalization, Random2DTranslation
+from imo.compat.transform_ops import Cutout, GaussianNoise, InstanceNormalization, Random2DTranslation
 
 AVAI_CHOICES = [
     "random_flip",
