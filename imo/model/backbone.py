@@ -153,7 +153,7 @@ def _read_state(path: Path) -> dict[str, torch.Tensor]:
         if path.suffix == ".safetensors":
             with safe_open(path, framework="pt") as file:
                 return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
-        state: dict[str, Any]
+        state: Any
         if is_torchscript(path):  # OpenAI's files
             state = read_torchscript(path)
         else:
