@@ -68,8 +68,10 @@ def subset(
 
 
 def _relative(item: Item, image_dir: str) -> str:
-    """An image's path below the image folder, with forward slashes."""
-    return item.impath[len(image_dir) + 1 :].replace(os.sep, "/")
+    """An image's path from the image folder, with forward slashes."""
+    inside = item.impath.startswith(image_dir + os.sep)  # relpath takes its time for a million images
+    path = item.impath[len(image_dir) + 1 :] if inside else os.path.relpath(item.impath, image_dir)
+    return path.replace(os.sep, "/")
 
 
 def _digest(split: Split, image_dir: str) -> str:

@@ -23,7 +23,8 @@ Sizes are classes, then training / validation / test images. A file on Google Dr
 
 **Splits.** The split files are CoOp's, so that results can be compared. If one is missing, the split is computed from
 the dataset's own files, for those datasets of which the list below says so. It is the same in every run, but it is not
-CoOp's, and it is not written to disk.
+CoOp's, and it is not written to disk. A path in a split that leads out of the dataset's folder (`../../x`, `/x`) is
+refused. Links in the folder are followed, wherever they lead: a folder of images may be a link to another disk.
 
 **Few-shot subsets** are CoOp's for the same seed and split file: for each class in order of appearance
 `random.sample`, training images first, then min(K, 4) validation images. They are kept as
