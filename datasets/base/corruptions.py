@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from imo.datasets.base.splits import Item
 from imo.errors import InputError
-from imo.files import atomic_path, open_image
+from imo.files import atomic_path, open_image, refuse_links
 
 _SMALLEST = 28  # pixels; smaller images are enlarged to it first, since noise on 8 x 8 pixels hides everything
 Pixels = npt.NDArray[Any]
@@ -127,7 +127,7 @@ def corrupted_copy(items: Sequence[Item], image_dir: str, dataset_dir: str, corr
         corruption: <name>-<severity>, a name of CORRUPTIONS and 1..5.
 
     Raises:
-        InputError: no such corruption.
+        InputError: no such corruption, or a folder to write to is a link.
     """
     name, _, severity = corruption.rpartition("-")
     if name not in CORRUPTIONS or severity not in ("1", "2", "3", "4", "5"):
@@ -139,6 +139,8 @@ def corrupted_copy(items: Sequence[Item], image_dir: str, dataset_dir: str, corr
     places = [os.path.relpath(item.impath, image_dir) for item in items]
     copies = [os.path.join(folder, _below(place if place.endswith(".png") else f"{place}.png")) for place in places]
     todo = [i for i, copy in enumerate(copies) if not os.path.isfile(copy)]
+    for place in {os.path.dirname(copies[i]) for i in todo}:
+        refuse_links(place, dataset_dir)
     for i in tqdm(todo, desc=f"Writing {corruption}", disable=not todo):
         image = open_image(items[i].impath)
         if min(image.size) < _SMALLEST:

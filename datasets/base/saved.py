@@ -13,7 +13,7 @@ from typing import Any
 from imo.datasets.base.splits import Item, Split
 from imo.datasets.base.subsets import draw, name_short_classes, with_validation
 from imo.errors import InputError
-from imo.files import atomic_path
+from imo.files import atomic_path, refuse_links
 
 FOLDER = "split_fewshot"
 Subset = tuple[list[Item], list[Item]]  # support set, validation images
@@ -38,7 +38,8 @@ def subset(
         image_dir: the folder that paths on disk start from.
 
     Raises:
-        InputError: a file on disk is broken, or names images that the split does not have.
+        InputError: a file on disk is broken, or names images that the split does not have; or the folder to keep the
+            subset in is a link.
     """
 
     def complete(drawn: Subset) -> Subset:
@@ -90,6 +91,7 @@ def _write_json(path: str, image_dir: str, split: Split, chosen: Subset) -> None
         part: [[_relative(item, image_dir), item.label, item.classname] for item in items]
         for part, items in zip(("train", "val"), chosen, strict=True)
     }
+    refuse_links(path, os.path.dirname(os.path.dirname(path)))
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps({"split": _digest(split, image_dir), **parts}, indent=0), encoding="utf-8")
 

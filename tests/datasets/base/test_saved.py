@@ -112,6 +112,20 @@ def test_where_nothing_can_be_kept_the_subset_is_drawn_each_time(dtd_root):
     assert one == two
 
 
+def test_a_subset_is_not_kept_through_a_link_but_read(dtd_root):
+    (dtd_root / "aside").mkdir()
+    link = dtd_root / "dtd/split_fewshot"
+    link.symlink_to(dtd_root / "aside")
+    with pytest.raises(InputError, match=rf"^{link}: a link to"):
+        build("dtd", dtd_root, NUM_SHOTS=2)
+    assert list((dtd_root / "aside").iterdir()) == []
+    link.unlink()
+    build("dtd", dtd_root, NUM_SHOTS=2)
+    link.rename(dtd_root / "theirs")
+    link.symlink_to(dtd_root / "theirs")
+    assert len(build("dtd", dtd_root, NUM_SHOTS=2).train_x) == 6
+
+
 def test_without_a_seed_nothing_is_kept(dtd_root):
     build("dtd", dtd_root, NUM_SHOTS=2, SEED=-1)
     assert not (dtd_root / "dtd/split_fewshot").exists()
