@@ -30,7 +30,8 @@ refused. Links in the folder are followed, wherever they lead: a folder of image
 `random.sample`, training images first, then min(K, 4) validation images. They are kept as
 `split_fewshot/shot_<K>-seed_<S>-<validation>.json` in the dataset's folder. If CoOp's own `shot_<K>-seed_<S>.pkl` is
 there, it is used instead. On ImageNet only that file gives CoOp's subset, which depends on the order in which CoOp's
-disk listed its files.
+disk listed its files. A file that is not what its name says, min(K, class size) training images of each class and the
+validation images of the protocol, is not used: ours is drawn again, CoOp's is refused.
 
 **Validation** (`DATASET.VALIDATION`; each result says what it was tuned on):
 
