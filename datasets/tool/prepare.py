@@ -11,6 +11,7 @@ import tarfile
 import zipfile
 import zlib
 from pathlib import Path
+from shlex import quote
 
 from dassl.data.datasets import DATASET_REGISTRY
 
@@ -55,7 +56,7 @@ def prepare(name: str, root: str | Path) -> tuple[bool, list[str]]:
 def command(path: str, source: str, folder: Path) -> str:
     """How to get a file of a dataset: a command for files on Google Drive, else its place and source in words."""
     if source.startswith("https://drive.google.com/file/d/") and "(" not in source:
-        return f"gdown {source.split('/')[-2]} -O {folder / path}"
+        return f"gdown {source.split('/')[-2]} -O {quote(str(folder / path))}"
     return f"{folder / path} from {source}"
 
 

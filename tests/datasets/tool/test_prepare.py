@@ -1,6 +1,7 @@
 import functools
 import hashlib
 import http.server
+import shlex
 import tarfile
 import threading
 
@@ -196,3 +197,10 @@ def test_a_dataset_on_another_disk_is_filled(tmp_path, pets, cli):
     (tmp_path / "data/oxford_pets").symlink_to(tmp_path / "disk")
     assert cli("prepare", "OxfordPets", "--root", tmp_path / "data")[0] == 1
     assert sorted(path.name for path in (tmp_path / "disk").iterdir()) == ["annotations", "images"]
+
+
+def test_the_commands_that_it_prints_can_be_pasted(tmp_path, cli):
+    root = tmp_path / "it's $(touch fuse); touch fuse #"
+    _, out, _ = cli("prepare", "ImageNet", "--root", root)
+    (command,) = [line.partition("by hand: ")[2] for line in out.splitlines() if "gdown" in line]
+    assert shlex.split(command, comments=True)[2:] == ["-O", f"{root}/imagenet/classnames.txt"]
