@@ -27,10 +27,12 @@ class Folder(SplitDataset):
     """Images in class-named folders (<class>/, or train/<class>/, val/<class>/ and test/<class>/), or in a CSV file.
 
     Classes are sorted by name. Without given parts, half of each class is for training, a fifth for validation and the
-    rest for testing, by a fixed shuffle; where only validation is missing, training images are held out.
+    rest for testing, by a fixed shuffle; where only validation is missing, training images are held out. A CSV file may
+    name images anywhere.
     """
 
     image_dir = "."
+    confined = False  # the table is the user's own
     holds_out = True
 
     def __init__(self, cfg: CfgNode) -> None:

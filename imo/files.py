@@ -48,9 +48,32 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         temporary.chmod(0o666 & ~_umask())
         os.replace(temporary, path)
     except OSError as error:  # the error of a full disk names no file
-        raise OSError(error.errno, error.strerror, str(path)) from error
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def refuse_links(path: str | Path, root: str | Path) -> None:
+    """Raise InputError if `path`, or a folder between it and `root`, is a link.
+
+    For what is emptied or filled under a known name: a link there, perhaps from someone's archive, would choose where.
+    """
+    root, path = Path(root), Path(path)
+    for place in reversed([path, *path.parents][: len(path.parts) - len(root.parts)]):
+        if place.is_symlink():
+            raise InputError(
+                f"{place}: a link to {os.readlink(place)}; nothing is written or removed through it, so remove the link"
+            )
+
+
+def not_following(path: str, flags: int) -> int:
+    """An `opener` for `open`, which refuses a link in the file's place.
+
+    Raises:
+        InputError: `path` is a link.
+    """
+    refuse_links(path, Path(path).parent)
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
 
 
 def open_image(path: str | Path) -> Image.Image:

@@ -84,7 +84,7 @@ find_python() {
     "$PYTHON" -I -m pip install --quiet --disable-pip-version-check -e "$ROOT[test]"
     if ! "$PYTHON" -W ignore -c "import torchvision" 2>/dev/null; then
         echo "error: torch and torchvision in .venv do not fit each other; mend them with:" >&2
-        echo "  $PYTHON -m pip install --upgrade --force-reinstall torch torchvision" >&2
+        printf '  %q -m pip install --upgrade --force-reinstall torch torchvision\n' "$PYTHON" >&2
         exit 2
     fi
     echo "$wanted" > "$stamp"

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from tqdm import tqdm
 
 from imo.datasets.making.glyph_masks import DIGITS, MaskBank, mask_bank
 from imo.datasets.making.glyph_pictures import SIZE, draw_pictures
+from imo.files import atomic_path
 
 ARCHITECTURE = {
     "embed_dim": 128,
@@ -139,9 +139,8 @@ def export(model: CLIP, path: Path) -> None:
     state = {k: v.half().contiguous() for k, v in state.items()}
     state["token_embedding.rows"] = model.token_embedding.rows.detach().half().cpu().contiguous()
     state["token_embedding.tokens"] = model.token_embedding.used.int().cpu().contiguous()
-    temporary = path.with_suffix(".part")
-    save_file(state, temporary, metadata={"vocab_size": str(ARCHITECTURE["vocab_size"])})
-    os.replace(temporary, path)
+    with atomic_path(path) as temporary:
+        save_file(state, temporary, metadata={"vocab_size": str(ARCHITECTURE["vocab_size"])})
 
 
 def learning_rate(step: int, steps: int, peak: float, warmup: int) -> float:
@@ -204,9 +203,9 @@ def main() -> None:
         running = loss.item() if step == start else 0.98 * running + 0.02 * loss.item()
         last = step + 1 == stop
         if last or (step + 1) % args.checkpoint_every == 0:
-            temporary = checkpoint.with_suffix(".part")
-            torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step + 1}, temporary)
-            os.replace(temporary, checkpoint)
+            state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step + 1}
+            with atomic_path(checkpoint) as temporary:
+                torch.save(state, temporary)
             export(model, args.output / "glyph.safetensors")
             with log.open("a") as file:
                 scale = model.logit_scale.exp().item()

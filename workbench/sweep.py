@@ -24,6 +24,7 @@ import torch
 from filelock import FileLock, Timeout
 
 from imo.errors import InputError
+from imo.files import not_following
 from imo.workbench.places import command
 from imo.workbench.plan import Request, plan
 
@@ -69,7 +70,7 @@ def execute(job: Job, environment: Mapping[str, str] | None = None, running: Run
         with (
             contextlib.suppress(Timeout),
             FileLock(job.lock, timeout=1),
-            open(job.log, "w", encoding="utf-8") as log,
+            open(job.log, "w", encoding="utf-8", opener=not_following) as log,
         ):
             process = subprocess.Popen(job.command, stdout=log, stderr=subprocess.STDOUT, env=environment)
             running.processes.append(process)

@@ -17,6 +17,7 @@ from yacs.config import CfgNode
 import imo.datasets  # noqa: F401  # first: it makes dassl importable
 from imo import trainers
 from imo.errors import InputError
+from imo.files import refuse_links
 from imo.results import FILE_NAME
 from imo.trainers.base import distributed
 from imo.workbench import cli, extend_cfg
@@ -197,6 +198,7 @@ def logged(folder: str) -> Iterator[None]:
     made = [path for path in (Path(folder), *Path(folder).parents) if not path.exists()]
     screen, sys.stdout = sys.stdout, Unclosable(sys.stdout)
     try:
+        refuse_links(Path(folder, "log.txt"), folder)  # upstream Dassl's logger would follow it
         try:
             setup_logger(folder)
         except OSError as error:

@@ -110,6 +110,10 @@ def scan(folder: str, cache: str) -> dict[str, list[str]]:
 
 
 def _whole(record: dict[str, Any]) -> bool:
-    """Whether a class folder's record lists as many files as it says."""
+    """Whether a class folder's record lists as many files as it says, all of them in this folder."""
     files = record.get("files")
-    return isinstance(files, list) and record.get("entries") == len(files)
+    return (
+        isinstance(files, list)
+        and record.get("entries") == len(files)
+        and all(isinstance(name, str) and os.sep not in name for name in files)
+    )

@@ -7,13 +7,14 @@ import hashlib
 import json
 import os
 import pickle
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from imo.datasets.base.splits import Item, Split
+from imo.datasets.base.splits import Item, Split, by_label
 from imo.datasets.base.subsets import draw, name_short_classes, with_validation
 from imo.errors import InputError
-from imo.files import atomic_path
+from imo.files import atomic_path, refuse_links
 
 FOLDER = "split_fewshot"
 Subset = tuple[list[Item], list[Item]]  # support set, validation images
@@ -28,6 +29,9 @@ def subset(
     set, and under "few" the validation images. On ImageNet only the pickle gives CoOp's subset: CoOp samples there from
     images in the order in which a disk happened to list them.
 
+    A file must hold what its name says, min(shots, class size) training images of each class and the validation images
+    of the protocol; else a pickle is refused, and a JSON file is drawn again.
+
     Args:
         split: what to draw from.
         shots: training images a class; below 1 for all. Nothing is kept then, nor without a seed.
@@ -38,7 +42,9 @@ def subset(
         image_dir: the folder that paths on disk start from.
 
     Raises:
-        InputError: a file on disk is broken, or names images that the split does not have.
+        InputError: a file on disk is broken, or names images that the split does not have; a pickle is not what its
+            name says; or the folder to keep the
+            subset in is a link.
     """
 
     def complete(drawn: Subset) -> Subset:
@@ -52,24 +58,62 @@ def subset(
         print(f"Loading preprocessed few-shot data from {pickled}")
         parts = _read_pickle(pickled)
         train = _matched(parts.get("train", []), split.train, image_dir, pickled)
-        return complete((train, _matched(parts.get("val", []), split.val, image_dir, pickled)))
+        few = _matched(parts.get("val", []), split.val, image_dir, pickled)
+        fault = _fault(train, split.train, shots, "training")
+        if validation == "few" and not fault:
+            fault = _fault(few, split.val, min(shots, 4), "validation")
+        if fault:
+            raise InputError(f"{pickled}: not what its name says ({fault}); delete it, and ours is drawn")
+        return complete((train, few))
     path = os.path.join(folder, f"shot_{shots}-seed_{seed}-{validation}.json")
     if os.path.isfile(path):
         found = _read_json(path, image_dir, split)
-        if found is not None:
+        if found is None:
+            print(f"{path} belongs to another split; drawn again")
+        elif fault := _fault_of(found, split, shots, validation, holds_out):
+            print(f"Warning: {path} is not what its name says ({fault}); drawn again")
+        else:
             print(f"Loading few-shot subset from {path}")
             name_short_classes(found[0], shots)
             return found
-        print(f"{path} belongs to another split; drawn again")
     chosen = complete(draw(split, shots, seed))
     with contextlib.suppress(OSError):  # a read-only data folder: drawn again next time
         _write_json(path, image_dir, split, chosen)
     return chosen
 
 
+def _fault(chosen: list[Item], pool: list[Item], shots: int, part: str) -> str:
+    """What keeps `chosen` from being min(shots, class size) images of each class of `pool`, in words; else nothing."""
+    counts = Counter(chosen)
+    strangers = counts - Counter(item for item in pool if item in counts)
+    if strangers:
+        return f"{next(iter(strangers)).impath} is not a {part} image, or is there twice"
+    found = Counter(item.label for item in chosen)
+    for members in by_label(pool):
+        if found[members[0].label] != min(shots, len(members)):
+            return (
+                f"{found[members[0].label]} {part} images of class {members[0].classname!r}, "
+                f"expected {min(shots, len(members))}"
+            )
+    return ""
+
+
+def _fault_of(found: Subset, split: Split, shots: int, validation: str, holds_out: bool) -> str:
+    """What keeps a subset from being one that could have been drawn, in words; else nothing."""
+    support, val = found
+    fault = _fault(support, split.train, shots, "training")
+    if not fault and validation == "few" and split.val:
+        fault = _fault(val, split.val, min(shots, 4), "validation")
+    elif not fault and val != with_validation((support, []), split, shots, validation, holds_out)[1]:
+        fault = f"its validation images are not those of {validation!r}"
+    return fault
+
+
 def _relative(item: Item, image_dir: str) -> str:
-    """An image's path below the image folder, with forward slashes."""
-    return item.impath[len(image_dir) + 1 :].replace(os.sep, "/")
+    """An image's path from the image folder, with forward slashes."""
+    inside = item.impath.startswith(image_dir + os.sep)  # relpath takes its time for a million images
+    path = item.impath[len(image_dir) + 1 :] if inside else os.path.relpath(item.impath, image_dir)
+    return path.replace(os.sep, "/")
 
 
 def _digest(split: Split, image_dir: str) -> str:
@@ -88,6 +132,7 @@ def _write_json(path: str, image_dir: str, split: Split, chosen: Subset) -> None
         part: [[_relative(item, image_dir), item.label, item.classname] for item in items]
         for part, items in zip(("train", "val"), chosen, strict=True)
     }
+    refuse_links(path, os.path.dirname(os.path.dirname(path)))
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps({"split": _digest(split, image_dir), **parts}, indent=0), encoding="utf-8")
 
@@ -99,8 +144,8 @@ def _read_json(path: str, image_dir: str, split: Split) -> Subset | None:
             content = json.load(file)
         if content["split"] != _digest(split, image_dir):
             return None
-        known = {_relative(item, image_dir): item for part in split for item in part}
-        return [known[name] for name, _, _ in content["train"]], [known[name] for name, _, _ in content["val"]]
+        known = {(_relative(item, image_dir), *item[1:]): item for part in split for item in part}
+        return [known[tuple(entry)] for entry in content["train"]], [known[tuple(entry)] for entry in content["val"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{path}: broken few-shot subset ({type(error).__name__}: {error}); delete it, and it is drawn again"

@@ -20,13 +20,15 @@ from imo.errors import InputError
 class SplitDataset(Annotations, DatasetBase):
     """A dataset whose split into train, val and test stands in a file, or is made by `fallback`.
 
-    The split file has CoOp's form: {"train": [[path, label, class name], ...], "val": [...], "test": [...]}.
+    The split file has CoOp's form: {"train": [[path, label, class name], ...], "val": [...], "test": [...]}. Paths lead
+    to files below the dataset's folder; a link in it may lead elsewhere, for it was placed by the folder's owner.
 
     Attributes that a dataset sets:
         dataset_dir: its folder below the data root.
         image_dir: the folder, below `dataset_dir`, that the split's paths start from.
         split_file: name of the split file in `dataset_dir`; empty for a dataset that has none.
         templates: prompts, with `{}` for the class name.
+        confined: whether paths that lead out of `dataset_dir` are refused.
         holds_out: whether training images are held out for validation where the split has no validation images.
         ignored: class folders that `folder_split` leaves out.
         renamed: {class folder: class name}, for `folder_split`; other classes are named as their folders.
@@ -47,6 +49,7 @@ class SplitDataset(Annotations, DatasetBase):
     image_dir: str = "images"
     split_file: str = ""
     templates: tuple[str, ...] = ("a photo of a {}.",)
+    confined: bool = True
     holds_out: bool = False
     ignored: tuple[str, ...] = ()
     renamed: Mapping[str, str] = {}
@@ -136,12 +139,24 @@ class SplitDataset(Annotations, DatasetBase):
         return self.placed(split, self.reading or self.image_dir)
 
     def placed(self, split: Split, named_in: str) -> Split:
-        """The split with absolute paths, checked. `named_in` is the file that error messages name."""
+        """The split with absolute paths, checked. `named_in` is the file that error messages name.
 
-        def absolute(items: list[Item]) -> list[Item]:
-            return [item._replace(impath=self.mirrored(os.path.join(self.image_dir, item.impath))) for item in items]
+        Raises:
+            InputError: a path leads out of the dataset's folder; or see `checked`.
+        """
+        folder = os.path.join(os.path.normpath(self.dataset_dir), "")
 
-        return checked(Split(*map(absolute, split)), named_in)
+        def absolute(item: Item) -> Item:
+            path = os.path.join(self.image_dir, item.impath)
+            if self.confined:  # normalised, for `link/..` is not the folder that holds the link
+                path = os.path.normpath(path)
+                if not path.startswith(folder):
+                    raise InputError(
+                        f"{named_in}: {item.impath!r} leads out of {self.dataset_dir}; name images below it"
+                    )
+            return item._replace(impath=self.mirrored(path))
+
+        return checked(Split(*([absolute(item) for item in part] for part in split)), named_in)
 
 
 def folder_split(dataset: SplitDataset) -> Split:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from imo.datasets.base import SplitDataset
 from imo.datasets.making.pictures import save_png, whole_folder
 from imo.errors import InputError
+from imo.files import refuse_links
 
 Picture = tuple[str, str, npt.NDArray[Any], int, str]  # part of the split, path, uint8 pixels, label, class name
 
@@ -29,10 +30,12 @@ class MadeDataset(SplitDataset):
         """Write the images and the split file, unless the dataset's folder is there.
 
         Raises:
-            InputError: a package that holds the data, or draws them, is missing.
+            InputError: a package that holds the data, or draws them, is missing; or the dataset's folder is a link that
+                leads nowhere.
         """
         if os.path.isdir(self.dataset_dir):
             return
+        refuse_links(self.dataset_dir, os.path.dirname(self.dataset_dir))
         with whole_folder(self.dataset_dir) as temporary:
             split: dict[str, list[list[str | int]]] = {"train": [], "val": [], "test": []}
             try:

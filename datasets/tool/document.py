@@ -23,13 +23,15 @@ Sizes are classes, then training / validation / test images. A file on Google Dr
 
 **Splits.** The split files are CoOp's, so that results can be compared. If one is missing, the split is computed from
 the dataset's own files, for those datasets of which the list below says so. It is the same in every run, but it is not
-CoOp's, and it is not written to disk.
+CoOp's, and it is not written to disk. A path in a split that leads out of the dataset's folder (`../../x`, `/x`) is
+refused. Links in the folder are followed, wherever they lead: a folder of images may be a link to another disk.
 
 **Few-shot subsets** are CoOp's for the same seed and split file: for each class in order of appearance
 `random.sample`, training images first, then min(K, 4) validation images. They are kept as
 `split_fewshot/shot_<K>-seed_<S>-<validation>.json` in the dataset's folder. If CoOp's own `shot_<K>-seed_<S>.pkl` is
 there, it is used instead. On ImageNet only that file gives CoOp's subset, which depends on the order in which CoOp's
-disk listed its files.
+disk listed its files. A file that is not what its name says, min(K, class size) training images of each class and the
+validation images of the protocol, is not used: ours is drawn again, CoOp's is refused.
 
 **Validation** (`DATASET.VALIDATION`; each result says what it was tuned on):
 

@@ -11,12 +11,14 @@ import tarfile
 import zipfile
 import zlib
 from pathlib import Path
+from shlex import quote
 
 from dassl.data.datasets import DATASET_REGISTRY
 
 from imo.datasets.base import SplitDataset
 from imo.datasets.tool.check import absent, check, config
 from imo.errors import InputError
+from imo.files import refuse_links
 
 STAGING = ".prepare"  # in the dataset's folder: downloads go here; complete archives stay for the next try
 ARCHIVES = (".gz", ".tgz", ".zip", ".tar")
@@ -54,7 +56,7 @@ def prepare(name: str, root: str | Path) -> tuple[bool, list[str]]:
 def command(path: str, source: str, folder: Path) -> str:
     """How to get a file of a dataset: a command for files on Google Drive, else its place and source in words."""
     if source.startswith("https://drive.google.com/file/d/") and "(" not in source:
-        return f"gdown {source.split('/')[-2]} -O {folder / path}"
+        return f"gdown {source.split('/')[-2]} -O {quote(str(folder / path))}"
     return f"{folder / path} from {source}"
 
 
@@ -62,7 +64,8 @@ def fetch(kind: type[SplitDataset], folder: Path) -> None:
     """Download a dataset with torchvision into STAGING, then move what is not there yet into its folder.
 
     Raises:
-        InputError: the download failed. Complete archives are kept and are not downloaded again next time.
+        InputError: the download failed; complete archives are kept and are not downloaded again next time. Or STAGING,
+            or what is to be fetched, is a link: other people's files would be removed, or written over.
     """
     assert kind.torchvision is not None
     moves = {staged: folder / to for staged, to in kind.torchvision.moves.items() if not (folder / to).exists()}
@@ -71,6 +74,8 @@ def fetch(kind: type[SplitDataset], folder: Path) -> None:
     import torchvision
 
     staging = folder / STAGING
+    for path in (staging, *moves.values()):
+        refuse_links(path, folder)
     drop_unpacked(staging)  # a killed process may leave half a folder, which torchvision would take for the whole
     staging.mkdir(parents=True, exist_ok=True)
     try:
@@ -93,16 +98,23 @@ def fetch(kind: type[SplitDataset], folder: Path) -> None:
 
 def archives_of(staging: Path) -> list[Path]:
     """The archives that torchvision has downloaded, oldest first."""
-    found = [path for path in (*staging.glob("*"), *staging.glob("*/*")) if path.name.endswith(ARCHIVES)]
+    found = [path for path in _inside(staging) if path.name.endswith(ARCHIVES) and not path.is_symlink()]
     return sorted(found, key=lambda path: path.stat().st_mtime_ns)
 
 
+def _inside(staging: Path) -> list[Path]:
+    """What is in STAGING and in its folders, inner first; links to folders are not followed."""
+    outer = list(staging.glob("*"))
+    return [*(path for place in outer if not place.is_symlink() for path in place.glob("*")), *outer]
+
+
 def drop_unpacked(staging: Path) -> None:
-    """Remove everything but archives from STAGING; then STAGING and its parent, if they are empty."""
+    """Remove everything but archives from STAGING; then STAGING and its parent, if they are empty. Links are removed
+    themselves, not what they lead to."""
     kept = {path for archive in archives_of(staging) for path in (archive, *archive.parents)}
-    for path in (*staging.glob("*/*"), *staging.glob("*")):
+    for path in _inside(staging):
         if path not in kept:
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
     for path in (staging, staging.parent):
-        if path.is_dir() and not any(path.iterdir()):
+        if path.is_dir() and not path.is_symlink() and not any(path.iterdir()):
             path.rmdir()

@@ -8,7 +8,6 @@ TorchScript archive or state dict (.pt), or from a state dict as safetensors; al
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from imo.errors import InputError
 from imo.model import open_clip
 from imo.model.assets import shipped_backbone, shipped_backbones
 from imo.model.openai_clip import clip_module
+from imo.model.torchscript import RefusedArchive, is_torchscript, read_torchscript
 
 _NOT_WEIGHTS = ("input_resolution", "context_length", "vocab_size")  # numbers beside the weights in OpenAI's archives
 
@@ -139,12 +139,13 @@ def _read_state(path: Path) -> dict[str, torch.Tensor]:
         if path.suffix == ".safetensors":
             with safe_open(path, framework="pt") as file:
                 return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
-        try:
-            with warnings.catch_warnings():  # TorchScript, in which OpenAI's files are, is deprecated
-                warnings.simplefilter("ignore")
-                state = dict(torch.jit.load(path, map_location="cpu").state_dict())
-        except RuntimeError:
+        state: Any
+        if is_torchscript(path):  # OpenAI's files
+            state = read_torchscript(path)
+        else:
             state = dict(torch.load(path, map_location="cpu", weights_only=True))
+    except RefusedArchive as error:
+        raise InputError(f"{path}: TorchScript archive refused, {error}; save a plain state dict") from error
     except (SafetensorError, RuntimeError, EOFError, OSError, TypeError, ValueError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(f"{path}: damaged or not a weights file ({reason}); copy it again") from error

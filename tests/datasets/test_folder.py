@@ -118,3 +118,21 @@ def test_a_yaml_of_one_s_own_is_all_it_takes(tmp_path, command):
     results = json.loads((tmp_path / "out/results.json").read_text())
     assert (results["dataset"], results["n_test"]) == ("birds", 4)
     assert "'blue tit, a bird.', 'great tit, a bird.'" in (tmp_path / "out/log.txt").read_text()
+
+
+@pytest.mark.parametrize("form", ["relative", "absolute"])
+def test_a_table_may_name_images_anywhere_and_their_corrupted_copies_stay_inside(tmp_path, form):
+    above = tmp_path / "aside" if form == "absolute" else ".."
+    lines = ["path,label,split", "own.png,ant,train", "own.png,ant,val"]
+    for i, place in enumerate(("one/x.png", "two/x.png")):
+        picture(tmp_path / "aside" / place, i)
+        lines.append(f"{above}{'' if form == 'absolute' else '/aside'}/{place},ant,test")
+    picture(tmp_path / "my_images/own.png")
+    write(tmp_path / "my_images/list.csv", "\n".join(lines))
+    before = sorted(tmp_path.rglob("*"))
+    dataset = build("folder", tmp_path, **{"FOLDER.CSV": "list.csv", "CORRUPTION": "inverse-5"})
+    copies = {item.impath for item in dataset.test}
+    assert len(copies) == 2 and all("/../" not in copy for copy in copies)
+    added = [path for path in sorted(tmp_path.rglob("*")) if path not in before]
+    assert {str(path) for path in added if path.suffix == ".png"} == copies
+    assert all(path.is_relative_to(tmp_path / "my_images") for path in added)

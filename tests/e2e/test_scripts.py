@@ -5,6 +5,7 @@ import importlib.util
 import json
 import os
 import re
+import shlex
 import shutil
 import statistics
 import subprocess
@@ -452,6 +453,16 @@ def test_venv_is_filled_once(stand_in, copy):
     with open(copy / "setup.py", "a") as file:
         file.write("# another dependency\n")
     assert script("tipx_pp.sh", "digits", 2, root=copy, path=path).out.count(install) == 1
+
+
+def test_the_command_that_mends_torchvision_can_be_pasted(stand_in, copy):
+    there = copy.rename(copy.parent / "it's $(touch fuse); touch fuse #")
+    path = Path(stand_in("venv"), "python3")
+    path.write_text(path.read_text().replace("case", 'case "$*" in *"import torchvision"*) exit 1 ;; esac\ncase', 1))
+    run = script("tipx_pp.sh", "digits", 2, root=there, path=str(path.parent))
+    assert run.status == 2
+    words = shlex.split(run.err.splitlines()[-1])
+    assert words[:4] == [f"{there}/.venv/bin/python", "-m", "pip", "install"]
 
 
 def test_the_oldest_versions_have_an_environment_of_their_own(stand_in, copy):

@@ -16,6 +16,7 @@ import contextlib
 import re
 from collections import OrderedDict
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import torch
@@ -145,5 +146,5 @@ def _scale(path: Path, settings: dict[object, object], scale: float | None) -> f
         found = f"has ffn_adapter_scalar {settings['ffn_adapter_scalar']!r}" if settings else "is missing"
         raise InputError(
             f"{file}: {found}; the adapters' scale is read from there: put it there, or give it (0.03 supervised, 0.1 "
-            f"self-supervised, as published): imo adapter convert {path} adapter.safetensors --scale 0.03"
+            f"self-supervised, as published): imo adapter convert {quote(str(path))} adapter.safetensors --scale 0.03"
         ) from error

@@ -103,3 +103,14 @@ def test_images_that_differ_in_suffix_alone_keep_their_own_copies(tmp_path):
         items.append(Item(str(tmp_path / name), 0, "a"))
     copies = corrupted_copy(items, str(tmp_path), str(tmp_path), "inverse-5")
     assert [np.asarray(Image.open(copy.impath)).mean() for copy in copies] == [255, 0]
+
+
+@pytest.mark.parametrize("place", ["corrupted", "corrupted/inverse-1", "corrupted/inverse-1/test"])
+def test_nothing_is_written_through_a_link(small, place):
+    (small / "aside").mkdir()
+    link = small / "small" / place
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.symlink_to(small / "aside")
+    with pytest.raises(imo.InputError, match=rf"^{link}: a link to"):
+        Small(config(small, CORRUPTION="inverse-1"))
+    assert list((small / "aside").iterdir()) == []

@@ -48,6 +48,16 @@ def test_the_scan_is_kept_and_mended(net, monkeypatch):
     assert sorted(Path(path).name for path in listed) == ["n01440764", "n01443537"]
 
 
+def test_a_scan_that_names_files_elsewhere_is_made_again(net):
+    before = [item.impath for item in build("imagenet", net).train_x]
+    path = net / "imagenet/scan.json"
+    kept = json.loads(path.read_text())
+    files = kept["images/train/n01440764"]["files"]
+    files[0] = f"../n01443537/{files[0]}"
+    path.write_text(json.dumps(kept))
+    assert [item.impath for item in build("imagenet", net).train_x] == before
+
+
 @pytest.mark.parametrize("content", ["{", "[]", '{"images/train/n01440764": 3}'])
 def test_a_broken_scan_is_made_again(net, content):
     before = [item.impath for item in build("imagenet", net).train_x]

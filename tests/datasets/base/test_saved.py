@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 import upstream_subsets
-from building import below, build
+from building import below, build, dataset_class
 from dassl.data.datasets import Datum
-from layouts import write
+from layouts import class_folders, imagenet, split_layout, write
 
 from imo.datasets.dtd import DescribableTextures
 from imo.errors import InputError
@@ -73,11 +73,95 @@ def test_a_kept_subset_is_used(dtd_root, capsys):
     path = dtd_root / "dtd/split_fewshot/shot_2-seed_1-full.json"
     content = json.loads(path.read_text())
     split = json.loads((dtd_root / "dtd" / DescribableTextures.split_file).read_text())
-    content["train"] = split["train"][:1] + split["train"][4:5] + split["train"][-1:]
+    other = [entry for entry in split["train"] if entry not in content["train"]]  # the other two of each class
+    content["train"] = other
     path.write_text(json.dumps(content))
     dataset = build("dtd", dtd_root, NUM_SHOTS=2)
     assert names(dataset.train_x, dtd_root) == [entry[0] for entry in content["train"]]
     assert f"Loading few-shot subset from {path}" in capsys.readouterr().out
+
+
+def of_test(content, split):
+    content["train"] = split["test"]
+
+
+def one_of_test(content, split):
+    content["train"][0] = split["test"][0]
+
+
+def one_of_val(content, split):
+    content["train"][-1] = split["val"][-1]
+
+
+def one_lacks(content, split):
+    del content["train"][3]
+
+
+def one_twice(content, split):
+    content["train"][0] = content["train"][1]
+
+
+def one_more(content, split):
+    content["train"].append(next(entry for entry in split["train"] if entry not in content["train"]))
+
+
+def a_class_lacks(content, split):
+    content["train"] = [entry for entry in content["train"] if entry[1] != 2]
+
+
+def another_class(content, split):
+    content["train"][0] = next(e for e in split["train"] if e[1] == 2 and e not in content["train"])
+
+
+def tuned_on_test(content, split):
+    content["val"] = split["test"]
+
+
+def tuned_on_support(content, split):
+    content["val"] = content["train"]
+
+
+def tuned_on_less(content, split):
+    del content["val"][0]
+
+
+@pytest.mark.parametrize("validation", ["full", "few"])
+@pytest.mark.parametrize(
+    "change",
+    [of_test, one_of_test, one_of_val, one_lacks, one_twice, one_more, a_class_lacks, another_class, tuned_on_test,
+     tuned_on_support, tuned_on_less],
+)  # fmt: skip
+def test_a_subset_that_is_not_what_its_name_says_is_drawn_again(dtd_root, capsys, change, validation):
+    drawn = build("dtd", dtd_root, NUM_SHOTS=2, VALIDATION=validation)
+    path = dtd_root / f"dtd/split_fewshot/shot_2-seed_1-{validation}.json"
+    before = path.read_text()
+    content = json.loads(before)
+    change(content, json.loads((dtd_root / "dtd" / DescribableTextures.split_file).read_text()))
+    path.write_text(json.dumps(content))
+    again = build("dtd", dtd_root, NUM_SHOTS=2, VALIDATION=validation)
+    assert f"Warning: {path} is not what its name says (" in capsys.readouterr().out
+    assert [names(part, dtd_root) for part in (again.train_x, again.val)] == [
+        names(part, dtd_root) for part in (drawn.train_x, drawn.val)
+    ]
+    assert path.read_text() == before
+
+
+@pytest.mark.parametrize("validation", ["full", "few", "paper", "support"])
+@pytest.mark.parametrize("shots", [1, 2, 16])
+@pytest.mark.parametrize("yaml", ["dtd", "imagenet", "folder"])
+def test_what_was_kept_is_used_for_every_protocol(yaml, tmp_path, capsys, shots, validation):
+    if yaml == "imagenet":
+        imagenet(tmp_path)
+    elif yaml == "dtd":
+        split_layout(tmp_path, dataset_class("dtd"), counts=(4, 3, 2))
+    else:
+        for part, count in (("train", 12), ("test", 2)):
+            class_folders(tmp_path / "my_images" / part, ("b", "a"), count)
+    one, two = (build(yaml, tmp_path, NUM_SHOTS=shots, VALIDATION=validation) for _ in range(2))
+    said = capsys.readouterr().out
+    assert said.count("Loading few-shot subset from") == 1 and "Warning" not in said
+    for part in ("train_x", "val"):
+        assert [item.impath for item in getattr(one, part)] == [item.impath for item in getattr(two, part)]
 
 
 def test_a_subset_of_another_split_is_drawn_again(dtd_root, capsys):
@@ -110,6 +194,20 @@ def test_where_nothing_can_be_kept_the_subset_is_drawn_each_time(dtd_root):
     (dtd_root / "dtd/split_fewshot").touch()  # a file: no folder can be made, not even by root
     one, two = (names(build("dtd", dtd_root, NUM_SHOTS=2).train_x, dtd_root) for _ in range(2))
     assert one == two
+
+
+def test_a_subset_is_not_kept_through_a_link_but_read(dtd_root):
+    (dtd_root / "aside").mkdir()
+    link = dtd_root / "dtd/split_fewshot"
+    link.symlink_to(dtd_root / "aside")
+    with pytest.raises(InputError, match=rf"^{link}: a link to"):
+        build("dtd", dtd_root, NUM_SHOTS=2)
+    assert list((dtd_root / "aside").iterdir()) == []
+    link.unlink()
+    build("dtd", dtd_root, NUM_SHOTS=2)
+    link.rename(dtd_root / "theirs")
+    link.symlink_to(dtd_root / "theirs")
+    assert len(build("dtd", dtd_root, NUM_SHOTS=2).train_x) == 6
 
 
 def test_without_a_seed_nothing_is_kept(dtd_root):
@@ -167,6 +265,16 @@ def test_a_pickle_of_an_image_that_is_not_in_training_is_refused(dtd_root, chose
     pickled(dtd_root, {"train": elsewhere([[name, label + 1, classname]]), "val": []})
     with pytest.raises(InputError, match="not in this split"):
         build("dtd", dtd_root, NUM_SHOTS=2)
+
+
+@pytest.mark.parametrize("change", [one_lacks, one_twice, one_more, a_class_lacks, another_class, tuned_on_less])
+def test_a_pickle_that_is_not_what_its_name_says_is_refused(dtd_root, chosen, change):
+    change(chosen, json.loads((dtd_root / "dtd" / DescribableTextures.split_file).read_text()))
+    path = pickled(dtd_root, {part: elsewhere(entries) for part, entries in chosen.items()})
+    with pytest.raises(InputError, match=rf"{path}: not what its name says \(.*delete it"):
+        build("dtd", dtd_root, NUM_SHOTS=2, VALIDATION="few")
+    if change is tuned_on_less:  # its validation images are not used
+        assert len(build("dtd", dtd_root, NUM_SHOTS=2).val) == 9
 
 
 class Bomb:

@@ -87,3 +87,56 @@ def test_an_image_of_a_computed_split_that_is_missing_is_named(layout, tmp_path)
     path = layout("oxford_pets") / "images/Abyssinian_6.jpg"
     path.unlink()
     refused("oxford_pets", tmp_path, path, "missing", "annotations/test.txt")
+
+
+# Paths that lead out of the dataset's folder.
+
+
+def renamed(small, old, new):
+    """The split file with another path for an image."""
+    path = small / "small/split.json"
+    path.write_text(path.read_text().replace(json.dumps(old), json.dumps(str(new))))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../../aside/x.png", "test/../../../aside/x.png", "../../small/../aside/x.png", "{root}/aside/x.png", "/", ".."],
+)
+def test_a_path_that_leads_out_is_refused(small, name):
+    (small / "aside").mkdir()
+    (small / "small/images/test/0.png").rename(small / "aside/x.png")
+    renamed(small, "test/0.png", name.format(root=small))
+    with pytest.raises(imo.InputError, match=r"^[^\n]*small/split\.json: '[^\n]* leads out of [^\n]*$") as found:
+        Small(config(small, CORRUPTION="inverse-1"))
+    assert repr(name.format(root=small)) in str(found.value)
+    assert {path.name for path in small.iterdir()} == {"aside", "small"}
+    assert not (small / "small/corrupted").exists()
+
+
+def test_a_folder_whose_name_begins_alike_is_another(small):
+    (small / "small_too").mkdir()
+    (small / "small/images/test/0.png").rename(small / "small_too/x.png")
+    renamed(small, "test/0.png", "../../small_too/x.png")
+    with pytest.raises(imo.InputError, match="leads out of"):
+        Small(config(small))
+
+
+@pytest.mark.parametrize("name", ["../more/x.png", "train/../../more/./x.png", "{root}/small/more/x.png"])
+def test_a_path_inside_the_folder_is_good_in_any_form(small, name):
+    (small / "small/more").mkdir()
+    (small / "small/images/test/0.png").rename(small / "small/more/x.png")
+    renamed(small, "test/0.png", name.format(root=small))
+    assert Small(config(small)).test[0].impath == str(small / "small/more/x.png")
+    corrupted = Small(config(small, CORRUPTION="inverse-1")).test[0].impath
+    assert corrupted.startswith(str(small / "small/corrupted/inverse-1/"))
+
+
+def test_the_owner_s_links_are_followed(small):
+    (small / "small").rename(small / "disk")
+    (small / "small").symlink_to("disk")
+    (small / "disk/images/test").rename(small / "elsewhere")
+    (small / "disk/images/test").symlink_to(small / "elsewhere")
+    assert len(Small(config(small)).test) == 4
+    renamed(small, "test/0.png", "test/../elsewhere/0.png")  # in this folder, not beside what the link leads to
+    with pytest.raises(imo.InputError, match=r"images/elsewhere/0\.png: image named in .* is missing"):
+        Small(config(small))

@@ -40,3 +40,15 @@ def test_a_dataset_whose_package_is_missing_names_the_remedy(tmp_path, monkeypat
     with pytest.raises(imo.InputError, match=r"sklearn.*pip install -e '\.\[demo\]'"):
         Tiny(config(tmp_path))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_link_that_leads_nowhere_is_not_filled(tmp_path):
+    (tmp_path / "tiny").symlink_to(tmp_path / "unmounted")
+    with pytest.raises(imo.InputError, match=rf"^{tmp_path}/tiny: a link to {tmp_path}/unmounted"):
+        Tiny(config(tmp_path))
+    assert [path.name for path in tmp_path.iterdir()] == ["tiny"]
+    (tmp_path / "real").mkdir()
+    Tiny(config(tmp_path / "real"))
+    (tmp_path / "tiny").unlink()
+    (tmp_path / "tiny").symlink_to(tmp_path / "real/tiny")  # the owner's, on another disk
+    assert len(Tiny(config(tmp_path)).train_x) == 1

@@ -1,6 +1,7 @@
 import functools
 import hashlib
 import http.server
+import shlex
 import tarfile
 import threading
 
@@ -154,3 +155,52 @@ def test_every_torchvision_class_is_there():
     for kind in fetched:
         assert "download" in getattr(torchvision.datasets, kind.torchvision.name).__init__.__annotations__
         assert set(kind.torchvision.moves.values()) <= {name.rstrip("/") for name in kind.sources}
+
+
+@pytest.fixture
+def precious(tmp_path):
+    """A folder of other people's files, which stay as they are."""
+    (tmp_path / "precious/inner").mkdir(parents=True)
+    names = {"thesis.txt", "photos.zip", "inner/more.txt", "inner/old.tar.gz"}
+    for name in names:
+        (tmp_path / "precious" / name).write_text(name)
+    yield tmp_path / "precious"
+    found = {path.relative_to(tmp_path / "precious").as_posix(): path for path in (tmp_path / "precious").rglob("*.*")}
+    assert set(found) == names and all(path.read_text() == name for name, path in found.items())
+
+
+@pytest.mark.parametrize("name", [".prepare", "images"])
+def test_a_link_in_the_place_of_what_is_filled_is_refused(tmp_path, pets, cli, precious, name):
+    link = tmp_path / "data/oxford_pets" / name
+    link.parent.mkdir(parents=True)
+    link.symlink_to(precious if name == ".prepare" else tmp_path / "unmounted")
+    status, out, err = cli("prepare", "OxfordPets", "--root", tmp_path / "data")
+    assert (status, out) == (2, "") and err.startswith(f"error: {link}: a link to ")
+    assert link.is_symlink() and pets.handler.asked == []
+
+
+@pytest.mark.parametrize("fault", [False, True])
+@pytest.mark.parametrize("place", ["oxford-iiit-pet", "other", "oxford-iiit-pet/images", "oxford-iiit-pet/x.tar.gz"])
+def test_links_in_the_staging_folder_are_removed_and_not_followed(tmp_path, pets, cli, precious, place, fault):
+    link = tmp_path / "data/oxford_pets/.prepare" / place
+    link.parent.mkdir(parents=True)
+    link.symlink_to(precious / "photos.zip" if place.endswith(".gz") else precious)
+    if fault:
+        pets.handler.cut.add("images.tar.gz")
+    assert cli("prepare", "OxfordPets", "--root", tmp_path / "data")[0] == (2 if fault else 1)
+    assert not link.is_symlink()
+
+
+def test_a_dataset_on_another_disk_is_filled(tmp_path, pets, cli):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/oxford_pets").symlink_to(tmp_path / "disk")
+    assert cli("prepare", "OxfordPets", "--root", tmp_path / "data")[0] == 1
+    assert sorted(path.name for path in (tmp_path / "disk").iterdir()) == ["annotations", "images"]
+
+
+def test_the_commands_that_it_prints_can_be_pasted(tmp_path, cli):
+    root = tmp_path / "it's $(touch fuse); touch fuse #"
+    _, out, _ = cli("prepare", "ImageNet", "--root", root)
+    (command,) = [line.partition("by hand: ")[2] for line in out.splitlines() if "gdown" in line]
+    assert shlex.split(command, comments=True)[2:] == ["-O", f"{root}/imagenet/classnames.txt"]

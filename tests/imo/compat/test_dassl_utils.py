@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import sys
 
@@ -121,3 +122,29 @@ def test_layers():
     assert model[0].training and not model[1].training
     with pytest.raises(AttributeError):
         open_specified_layers(model, ["head"])
+
+
+def test_a_temporary_name_cannot_be_foreseen(tmp_path):
+    """Else a link of that name, placed beforehand, would lead the writing elsewhere."""
+    files, seen = sys.modules[write_json.__module__], []
+    if not hasattr(files, "replacing"):
+        pytest.skip("upstream Dassl")
+    for _ in range(2):
+        with files.replacing(str(tmp_path / "a")) as temporary:
+            seen.append(temporary)
+            assert os.lstat(temporary).st_size == 0 and os.path.dirname(temporary) == str(tmp_path)
+    assert len(set(seen)) == 2 and str(os.getpid()) not in "".join(map(os.path.basename, seen))
+    assert os.listdir(tmp_path) == ["a"]
+
+
+def test_a_log_is_not_written_through_a_link(tmp_path, monkeypatch):
+    if "imo" not in sys.modules[setup_logger.__module__].__file__.split(os.sep):
+        pytest.skip("upstream Dassl")
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    (tmp_path / "log.txt").symlink_to(tmp_path / "target")
+    for there in (False, True):
+        with pytest.raises(ValueError, match=r"log\.txt: a link to"):
+            setup_logger(str(tmp_path))
+        assert (tmp_path / "target").exists() == there
+        (tmp_path / "target").touch()
+    assert (tmp_path / "target").read_text() == "" and len(os.listdir(tmp_path)) == 2

@@ -11,6 +11,8 @@ from typing import Any
 
 from PIL import Image
 
+from imo.files import atomic_path
+
 
 def mkdir_if_missing(dirname: str) -> None:
     """Create a folder, and those above it, unless it is there."""
@@ -34,14 +36,9 @@ def listdir_nohidden(path: str, sort: bool = False) -> list[str]:
 
 @contextmanager
 def replacing(path: str) -> Iterator[str]:
-    """A temporary name to write to; when the block ends, the file is renamed to `path`."""
-    temporary = f"{path}.tmp-{os.getpid()}"
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        if os.path.exists(temporary):
-            os.remove(temporary)
+    """A new file of a name that nobody foresees, to write to; when the block ends, it is renamed to `path`."""
+    with atomic_path(path) as temporary:
+        yield str(temporary)
 
 
 def read_json(fpath: str) -> Any:

@@ -7,6 +7,8 @@ import sys
 import time
 from typing import Any, TextIO, cast
 
+from imo.files import not_following, refuse_links
+
 from .files import mkdir_if_missing
 
 
@@ -19,7 +21,7 @@ class Logger:
         if fpath is not None:
             mkdir_if_missing(os.path.dirname(fpath))
             # Appending never destroys a log of the same name; line buffering keeps it whole up to a crash.
-            self.file = open(fpath, "a", buffering=1, encoding="utf-8")  # noqa: SIM115
+            self.file = open(fpath, "a", buffering=1, encoding="utf-8", opener=not_following)  # noqa: SIM115
 
     def __enter__(self) -> Logger:
         return self
@@ -55,10 +57,14 @@ def setup_logger(output: str | None = None) -> None:
 
     Args:
         output: a .txt or .log file, or a folder for log.txt. If the file is there, a date is appended to the name.
+
+    Raises:
+        InputError: the file is a link.
     """
     if output is None:
         return
     fpath = output if output.endswith((".txt", ".log")) else os.path.join(output, "log.txt")
+    refuse_links(fpath, os.path.dirname(fpath))
     if os.path.exists(fpath):
         fpath += time.strftime("-%Y-%m-%d-%H-%M-%S")
     sys.stdout = cast(TextIO, Logger(fpath))

@@ -1,5 +1,7 @@
 """Checkpoints in the form of the IMO authors' code."""
 
+import shlex
+
 import numpy as np
 import pytest
 import torch
@@ -116,6 +118,16 @@ def test_missing_settings_can_be_given(supervised, tmp_path, capsys):
     assert "configs.txt: is missing" in error and "--scale" in error and not target.exists()
     assert call("adapter", ["convert", str(supervised), str(target), "--scale", "0.03"]) == 0
     assert "scale 0.03" in capsys.readouterr().out
+
+
+def test_the_command_that_a_refusal_prints_can_be_pasted(supervised, tmp_path, capsys):
+    folder = tmp_path / "it's $(touch fuse); touch fuse #"
+    folder.mkdir()
+    source = supervised.rename(folder / "a b.pt")
+    command = refused(capsys, source, tmp_path / "x.safetensors").partition("published): ")[2]
+    assert shlex.split(command, comments=True) == [
+        *("imo", "adapter", "convert", str(source), "adapter.safetensors", "--scale", "0.03")
+    ]
 
 
 def test_a_conversion_is_bound_to_its_backbone(supervised, tiny_clip, tmp_path, capsys):

@@ -1,0 +1,44 @@
+"""Links in the place of what is written or removed."""
+
+import re
+
+import pytest
+
+import imo
+from imo.files import not_following, refuse_links
+
+
+@pytest.fixture
+def linked(tmp_path):
+    """root/a/link, where link leads to another folder."""
+    (tmp_path / "root/a").mkdir(parents=True)
+    (tmp_path / "aside").mkdir()
+    (tmp_path / "root/a/link").symlink_to(tmp_path / "aside")
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", ["a/link", "a/link/b", "a/link/b/c.png"])
+def test_a_link_on_the_way_is_refused_by_its_name(linked, name):
+    place = re.escape(str(linked / "root/a/link"))
+    with pytest.raises(imo.InputError, match=rf"^{place}: a link to {re.escape(str(linked / 'aside'))}; .*remove"):
+        refuse_links(linked / "root" / name, linked / "root")
+
+
+def test_what_is_above_the_root_may_be_a_link(linked):
+    refuse_links(linked / "root/a/link/b", linked / "root/a/link")
+    refuse_links(linked / "root/a/b", linked / "root")
+    refuse_links("b", "")
+
+
+def test_a_file_is_not_opened_through_a_link(linked):
+    for there in (False, True):
+        target, link = linked / f"target-{there}", linked / f"link-{there}"
+        if there:
+            target.write_text("kept")
+        link.symlink_to(target)
+        with pytest.raises(imo.InputError, match=str(link)), open(link, "w", opener=not_following):
+            pass
+        assert target.exists() == there and (not there or target.read_text() == "kept")
+    with open(linked / "plain", "w", opener=not_following) as file:
+        file.write("x")
+    assert (linked / "plain").stat().st_mode & 0o111 == 0
