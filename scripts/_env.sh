@@ -10,7 +10,9 @@
 set -euo pipefail
 
 ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
-export PYTHONPATH="$ROOT${PYTHONPATH:+:$PYTHONPATH}"
+PYTHONPATH="$ROOT:${PYTHONPATH:-}:"
+while [[ "$PYTHONPATH" == *::* ]]; do PYTHONPATH="${PYTHONPATH//::/:}"; done
+export PYTHONPATH="${PYTHONPATH%:}"  # without empty entries: they mean the current folder, whose files are not ours
 if [ -z "${DATA:-}" ]; then
     DATA="$ROOT/data"
     mkdir -p "$DATA"
@@ -44,8 +46,9 @@ needed_by() {
 # Whether interpreter $1 has all modules that follow; looks for them without importing, so it takes no time.
 has_modules() {
     "$1" - "${@:2}" 2>/dev/null <<'PY'
-import importlib.util, sys
-sys.path = [*filter(None, sys.path)]  # as run_imo does
+import sys
+sys.path = [*filter(None, sys.path)]  # as run_imo does, and before anything is imported
+import importlib.util
 good = (3, 10) <= sys.version_info < (3, 15)
 sys.exit(not good or any(importlib.util.find_spec(name) is None for name in sys.argv[1:]))
 PY
@@ -80,11 +83,11 @@ find_python() {
     fi
     base="$(first_python python3 python3.14 python3.13 python3.12 python3.11 python3.10 python)"
     echo "No active Python has what is needed. Filling .venv once with $("$base" --version) (about 6 GB, a few minutes) ..."
-    [ -x "$PYTHON" ] || "$base" -m venv "$ROOT/.venv"
+    [ -x "$PYTHON" ] || "$base" -I -m venv "$ROOT/.venv"  # -I: nothing is imported from the current folder
     "$PYTHON" -I -m pip install --quiet --disable-pip-version-check -e "$ROOT[test]"
-    if ! "$PYTHON" -W ignore -c "import torchvision" 2>/dev/null; then
+    if ! "$PYTHON" -I -W ignore -c "import torchvision" 2>/dev/null; then
         echo "error: torch and torchvision in .venv do not fit each other; mend them with:" >&2
-        printf '  %q -m pip install --upgrade --force-reinstall torch torchvision\n' "$PYTHON" >&2
+        printf '  %q -I -m pip install --upgrade --force-reinstall torch torchvision\n' "$PYTHON" >&2
         exit 2
     fi
     echo "$wanted" > "$stamp"

@@ -20,7 +20,7 @@ find_oldest() {
     fi
     base="$(first_python python3.10 python3.11 python3.12 python3.13 python3.14 python3 python)"
     echo "Filling .venv-oldest once with $("$base" --version) (about 6 GB, a few minutes) ..."
-    "$base" -m venv --clear "$folder"
+    "$base" -I -m venv --clear "$folder"
     "$PYTHON" -I -m pip install --quiet --disable-pip-version-check packaging
     "$PYTHON" -I -m pip install --quiet --disable-pip-version-check --no-deps -e "$ROOT"
     "$PYTHON" -I - > "$folder/lowest.txt" <<'PY'
@@ -38,6 +38,8 @@ if [ -n "$DASSL" ] && [ ! -f "$DASSL/dassl/__init__.py" ]; then
     echo "error: DASSL: $DASSL has no dassl/__init__.py; give the source folder of Dassl.pytorch" >&2
     exit 2
 fi
+DASSL="${DASSL:+$(cd "$DASSL" && pwd)}"
+cd "$ROOT"  # before Python runs: it imports from the current folder
 CHECKS="yes"
 if [ "${1:-}" = --oldest ]; then
     shift
@@ -48,13 +50,11 @@ else
     find_python $NEEDED_BY_TESTS
 fi
 if [ -n "$DASSL" ]; then
-    DASSL="$(cd "$DASSL" && pwd)"
     if ! said="$(PYTHONPATH="$DASSL:$PYTHONPATH" "$PYTHON" -W ignore -c "import dassl.engine" 2>&1)"; then
         echo "error: DASSL: $DASSL cannot be imported (${said##*$'\n'}); install its requirements" >&2
         exit 2
     fi
 fi
-cd "$ROOT"
 if [ -n "$CHECKS" ]; then
     "$PYTHON" -m ruff check .
     "$PYTHON" -m ruff format --check .

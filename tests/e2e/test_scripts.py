@@ -319,7 +319,7 @@ def stand_in(tmp_path):
         path = folder / name
         path.write_text(
             f"""#!{shutil.which("bash")}
-[ "$1" != -I ] || shift
+if [ "$1" = -I ]; then shift; fi
 case "$1" in
     -) shift; for module; do case " {has} " in *" $module "*) ;; *) exit 1 ;; esac; done ;;
     --version) echo "Python 3.11.0" ;;
@@ -443,6 +443,49 @@ def test_usage(stand_in, copy, name):
             assert f"bash scripts/{name}" in run.out
 
 
+TRAPS = ("clip", "contextlib", "dassl", "html", "imo", "importlib", "json", "pip", "torch", "types", "venv", "yaml")
+
+
+@pytest.mark.parametrize("pythonpath", ["", ":", "::{aside}:", "{aside}:"])
+def test_nothing_is_run_from_the_current_folder(copy, tmp_path, pythonpath):
+    """Neither when an interpreter is looked for, nor when an environment is made or `imo` is started."""
+    here = tmp_path / "here"
+    for name in TRAPS:
+        (here / name).mkdir(parents=True)
+        for file in ("__init__.py", "__main__.py"):
+            (here / name / file).write_text(f"open({str(tmp_path / 'fuse')!r}, 'a').write('{name} ')")
+    bare = tmp_path / "bin"  # an interpreter that has imported next to nothing when its first line is run
+    bare.mkdir()
+    for name in ("python", "python3"):
+        (bare / name).write_text(f'#!/bin/sh\nexec {sys.executable} -S "$@"\n')
+        (bare / name).chmod(0o755)
+    variables = {
+        "HOME": str(here),
+        "PATH": f"{bare}:{os.defpath}",
+        "PIP_NO_INDEX": "1",
+        "PIP_INDEX_URL": "http://0.0.0.0",
+    }
+    variables["PYTHONPATH"] = pythonpath.format(aside=tmp_path)
+    source = f'source "{copy}/scripts/_env.sh"'
+    for line in (
+        f"{source}; PYTHON=python run_imo --help",
+        f"{source}; has_modules python venv && has_modules python nonesuch",
+        f'bash "{copy}/scripts/report.sh"',
+    ):
+        subprocess.run(["bash", "-c", line], cwd=here, env=variables, capture_output=True, text=True, timeout=120)
+        assert not (tmp_path / "fuse").exists(), (line, (tmp_path / "fuse").read_text())
+
+
+def test_no_script_starts_a_module_from_the_current_folder():
+    """`python -m` imports from there; -I does not. test.sh goes to the checkout before."""
+    text = ENV + (ROOT / "scripts/test.sh").read_text().partition('cd "$ROOT"')[0]
+    lines = [
+        line for line in text.splitlines() if re.search(r"(?<!-I) -m (venv|pip)|(?<!-I) -W ignore -c \"import", line)
+    ]
+    assert lines == []
+    assert all("python" not in (ROOT / "scripts" / name).read_text().lower() for name in SCRIPTS)
+
+
 def test_venv_is_filled_once(stand_in, copy):
     path = stand_in("venv")
     install = f"call: -m pip install --quiet --disable-pip-version-check -e {copy}[test]"
@@ -462,7 +505,7 @@ def test_the_command_that_mends_torchvision_can_be_pasted(stand_in, copy):
     run = script("tipx_pp.sh", "digits", 2, root=there, path=str(path.parent))
     assert run.status == 2
     words = shlex.split(run.err.splitlines()[-1])
-    assert words[:4] == [f"{there}/.venv/bin/python", "-m", "pip", "install"]
+    assert words[:5] == [f"{there}/.venv/bin/python", "-I", "-m", "pip", "install"]
 
 
 def test_the_oldest_versions_have_an_environment_of_their_own(stand_in, copy):
