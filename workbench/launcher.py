@@ -16,7 +16,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from imo.compat.bridge import ensure_dassl
 from imo.compat.plugins import PREFIX
 from imo.errors import InputError
-from imo.workbench import extend_cfg
+from imo.workbench import add_options, extend_cfg
 from imo.workbench.configs import LayeredCfg, resolve
 
 _CONFIG_FLAGS = ("--config-file", "--dataset-config-file")
@@ -115,7 +115,7 @@ def listed(script: str) -> None:
         open_checkout(script, [])
         runpy.run_path(script, run_name="imo_run_list")  # its imports, not its main program
     ensure_dassl()
-    extend_cfg(importlib.import_module("dassl.config").get_cfg_default())
+    add_options(importlib.import_module("dassl.config").get_cfg_default())
     for title, module, registry in (
         ("Trainers", "dassl.engine", "TRAINER_REGISTRY"),
         ("Datasets", "dassl.data.datasets", "DATASET_REGISTRY"),

@@ -17,6 +17,19 @@ def default_folder(variable: str, name: str) -> str:
     return os.environ.get(variable) or str(ROOT / name if _IN_CHECKOUT else Path(name))
 
 
+def checkout_store() -> Path:
+    """Where features are kept by default in a CoOp checkout, in which nothing of ours is left behind:
+    ~/.cache/clip-imo/features, or below XDG_CACHE_HOME, where that is an absolute path, as its standard has it."""
+    cache = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(cache) if os.path.isabs(cache) else Path.home() / ".cache") / "clip-imo" / "features"
+
+
+def default_store() -> Path:
+    """The store that is looked into where none is named: of this folder's runs, else the one of CoOp checkouts."""
+    own = Path("output/features")
+    return own if own.is_dir() or not checkout_store().is_dir() else checkout_store()
+
+
 def command(*words: str) -> tuple[str, ...]:
     """`imo` with these words, for another process. Like `python -m imo`, but imports nothing from the current folder,
     where a CoOp checkout has another `clip`."""

@@ -12,7 +12,7 @@ from yacs.config import CfgNode
 
 from imo.errors import InputError
 from imo.results import Result, read_result
-from imo.workbench import extend_cfg, train
+from imo.workbench import add_options, train
 from imo.workbench.configs import dataset_config, trainer_config
 from imo.workbench.places import CONFIGS
 
@@ -106,7 +106,7 @@ def number(option: str, text: str, least: int) -> int:
 def dataset_options(name: str) -> CfgNode:
     """The node DATASET of a dataset's config, over the defaults."""
     cfg, path = get_cfg_default(), str(dataset_config(name))
-    extend_cfg(cfg)
+    add_options(cfg)
     train.merge(path, cfg.merge_from_file, path)
     return cfg.DATASET
 

@@ -20,7 +20,7 @@ from imo.errors import InputError
 from imo.files import refuse_links
 from imo.results import FILE_NAME
 from imo.trainers.base import distributed
-from imo.workbench import cli, extend_cfg
+from imo.workbench import add_options, cli
 from imo.workbench.options import Folder
 
 # isort: split
@@ -105,7 +105,7 @@ def setup_cfg(args: argparse.Namespace) -> CfgNode:
         InputError: a file, an option or a name that does not exist, or a value that does not fit.
     """
     cfg = get_cfg_default()
-    extend_cfg(cfg)
+    add_options(cfg)
     for flag, path in (("--dataset-config-file", args.dataset_config_file), ("--config-file", args.config_file)):
         if path:
             merge(flag, cfg.merge_from_file, path)

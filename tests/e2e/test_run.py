@@ -36,24 +36,25 @@ class Checkout:
         make_dataset(folder / "data", "caltech-101")
         self.output = folder / "output/caltech101/a_2shots/seed1"
 
-    def __call__(self, *command, path=()):
+    def __call__(self, *command, path=(), **variables):
         """Runs Python in the checkout, where it finds this project and what else is on `path`."""
         path = os.pathsep.join([str(ROOT), *path, os.environ.get("PYTHONPATH", "")])
         return subprocess.run(
             [sys.executable, *map(str, command)],
             cwd=self.folder,
-            env={**os.environ, "PYTHONPATH": path},
+            env={**os.environ, "PYTHONPATH": path, **variables},
             capture_output=True,
             text=True,
             timeout=300,
         )
 
-    def train(self, *start, trainer, config, path=()):
+    def train(self, *start, trainer, config, path=(), store=True, **variables):
+        options = ("IMO.STORE", self.folder.parent / "s") if store else ()
         return self(
             *start, "train.py", "--trainer", trainer, "--config-file", config, "--seed", 1,
             "--dataset-config-file", "configs/datasets/caltech101.yaml", "--root", self.folder.parent / "data",
-            "--output-dir", self.output, "DATASET.NUM_SHOTS", 2, "IMO.PASSES", 2, "IMO.STORE", self.folder.parent / "s",
-            path=path,
+            "--output-dir", self.output, "DATASET.NUM_SHOTS", 2, "IMO.PASSES", 2, *options,
+            path=path, **variables,
         )  # fmt: skip
 
     def files(self):
@@ -137,6 +138,29 @@ def test_an_older_dassl_gives_the_same(checkout, trainer):
         new["accuracy"], new["macro_f1"], new["hyper_parameters"]
     )  # fmt: skip
     assert not any((new["images_encoded"] or {}).values()), "all were in the store, under the same key"
+
+
+@pytest.mark.parametrize("launched", [True, False])
+def test_nothing_is_left_behind_in_a_checkout(checkout, launched):
+    """Features go to the user's cache folder, where `imo store` finds them."""
+    start = ["-m", "imo.run"]
+    if not launched:
+        script = checkout.folder / "train.py"
+        text = script.read_text()
+        ours = "    __import__('imo.workbench').workbench.extend_cfg(cfg)\n"
+        script.write_text(text.replace("    extend_cfg(cfg)\n", ours + "    extend_cfg(cfg)\n"))
+        start = []
+    before, cache = checkout.files(), checkout.folder.parent / "cache"
+    installed = [str(Path(dassl.__file__).parents[1])]
+    done = checkout.train(
+        *start, trainer="TipAdapter", config=ROOT / OURS.format("TipAdapter"),
+        store=False, path=installed, XDG_CACHE_HOME=str(cache),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert checkout.files() == before
+    assert list(cache.glob("clip-imo/features/*/*.shard"))
+    listed = checkout("-m", "imo", "store", "list", XDG_CACHE_HOME=str(cache))
+    assert listed.stdout.startswith(f"Store: {cache}/clip-imo/features\n"), listed.stderr
 
 
 def test_what_a_checkout_forces(checkout):

@@ -44,7 +44,8 @@ def extend_cfg(cfg: CfgNode) -> None:
     cfg.IMO.ISOCLIP.BOTTOM = -1
     # Adapter file for "adapter"; empty for the one that ships with the backbone, if one does.
     cfg.IMO.ADAPTER = ""
-    # Folder where features are kept. Safe to share between runs and processes, safe to delete.
+    # Folder where features are kept. Safe to share between runs and processes, safe to delete. In a CoOp checkout the
+    # default is in the user's cache folder, see imo.workbench.extend_cfg.
     cfg.IMO.STORE = "output/features"
     # Arithmetic of image features: "auto" (the backbone's own: float32 on CPU, float16 on GPU), "fp32", or "bf16"
     # (float32 weights, matrix products in bfloat16; features move by about 1 %).

@@ -17,10 +17,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from imo.workbench.places import default_store
+
 if TYPE_CHECKING:
     from imo.store.pruning import SpaceFolder
 
 DAY = 24 * 3600.0
+STORES = "default: output/features; where that is not there, ~/.cache/clip-imo/features, which CoOp checkouts use"
 
 
 def backbone_names() -> dict[str, str]:
@@ -99,7 +102,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "the spaces that meet all of them are removed.",
     )
     for command in (p_list, p_prune):
-        command.add_argument("--store", type=Path, default=Path("output/features"), help="default: %(default)s")
+        command.add_argument("--store", type=Path, help=STORES)
     p_prune.add_argument("--older-than", metavar="DAYS", type=age, help="not used for as long")
     p_prune.add_argument("--backbone", metavar="SHA256", help="of this backbone; the first digits will do")
     p_prune.add_argument("--adapter", metavar="SHA256", help='of this adapter, by its first digits; or "none"')
@@ -111,6 +114,9 @@ def run(args: argparse.Namespace) -> int:
 
     from imo.store.pruning import spaces_of
 
+    if args.store is None:
+        args.store = default_store()
+        print(f"Store: {args.store}")
     spaces = spaces_of(args.store)
     if args.command == "prune":
         prune(spaces, args)
