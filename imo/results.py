@@ -193,22 +193,3 @@ def write_surface(folder: str | Path, found: SearchResult) -> Path:
         arrays: dict[str, Any] = {"alphas": grid.alphas, "betas": grid.betas, "gammas": grid.gammas}
         np.savez_compressed(file, correct=found.correct.astype(np.int32), n=found.samples, **arrays)
     return path
-
-
-# TEMPORARY: today's untyped callers, until they are rewritten.
-
-
-def read_results(folder: str | Path) -> dict[str, Any] | None:
-    try:
-        content: dict[str, Any] = msgspec.json.decode((Path(folder) / FILE_NAME).read_bytes())
-    except (OSError, msgspec.MsgspecError):
-        return None
-    return content
-
-
-def write_results(folder: str | Path, results: dict[str, Any]) -> Path:
-    path = Path(folder) / FILE_NAME
-    with atomic_path(path) as temporary:
-        content = {"schema_version": SCHEMA_VERSION, **results, "versions": versions()}
-        temporary.write_bytes(msgspec.json.format(msgspec.json.encode(content, enc_hook=float), indent=2) + b"\n")
-    return path

@@ -10,7 +10,7 @@ import hashlib
 import os
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import dassl
 import numpy as np
@@ -30,7 +30,24 @@ from imo.trainers.base.transforms import are_ours, build_transform
 Transform = Callable[[Image.Image], Any]
 Compute = Callable[[torch.Tensor, tuple[str, ...]], dict[str, torch.Tensor]]  # batch, encoders -> rows by encoder
 
-Spaces = dict[str, dict[str, object]]  # by encoder, what its rows depend on beside the image; see FeatureStore.fetch
+
+class _Wanted(NamedTuple):
+    """What is asked of each image.
+
+    Attributes:
+        passes: see `_Views`.
+        spaces: by encoder, what its rows depend on beside the image; see `FeatureStore.fetch`.
+        encoder: whose rows are given.
+        compute: gives rows by encoder for a batch on the model's device.
+        what: the images, in the progress bar's words.
+    """
+
+    passes: Sequence[int | None]
+    spaces: dict[str, dict[str, object]]
+    encoder: str
+    compute: Compute
+    what: str
+
 
 _rng: Any = np.random  # numpy's types leave out the two functions used here
 
@@ -164,67 +181,48 @@ class ViewEncoder:
         def compute_rows(batch: torch.Tensor, names: tuple[str, ...]) -> dict[str, torch.Tensor]:
             return {"rows": compute(batch)}
 
-        return self._fetch(items, [None], spaces, "rows", compute_rows, what)
+        return self._fetch(items, _Wanted([None], spaces, "rows", compute_rows, what))
 
     def _features(self, items: Sequence[Any], passes: Sequence[int | None], encoder: str, what: str) -> torch.Tensor:
         view = "test" if passes == [None] else "train"
         names = ("clip", "adapter") if view in self.both and self._sha256["adapter"] else (encoder,)
-        spaces: Spaces = {name: {**self._space, "view": view, "adapter": self._sha256[name]} for name in names}
+        spaces = {name: {**self._space, "view": view, "adapter": self._sha256[name]} for name in names}
 
         def compute(batch: torch.Tensor, names: tuple[str, ...]) -> dict[str, torch.Tensor]:
             return {name: forward_images(self.model, batch, name == "adapter", self._autocast) for name in names}
 
-        return self._fetch(items, passes, spaces, encoder, compute, what)
+        return self._fetch(items, _Wanted(passes, spaces, encoder, compute, what))
 
-    def _fetch(
-        self,
-        items: Sequence[Any],
-        passes: Sequence[int | None],
-        spaces: Spaces,
-        wanted: str,
-        compute: Compute,
-        what: str,
-    ) -> torch.Tensor:
-        """Rows of `spaces[wanted]`; `compute` gives rows by encoder for a batch on the model's device.
-
-        Each of several processes encodes its share of the images into the store, where all find the rest.
-        """
+    def _fetch(self, items: Sequence[Any], wanted: _Wanted) -> torch.Tensor:
+        """Rows of the items. Each of several processes encodes its share into the store, where all find the rest."""
         share = items[distributed.rank() :: distributed.world_size()]
         counts: dict[str, int] = {}
         if share:
-            rows, counts = self._fetch_here(share, passes, spaces, wanted, compute, what)
-        for name, count in distributed.total({name: counts.get(name, 0) for name in spaces}).items():
+            rows, counts = self._fetch_here(share, wanted)
+        for name, count in distributed.total({name: counts.get(name, 0) for name in wanted.spaces}).items():
             self.encoded[name] = self.encoded.get(name, 0) + count
         if len(share) < len(items):  # the totals are there when all have encoded
-            rows, _ = self._fetch_here(items, passes, spaces, wanted, compute, what)
+            rows, _ = self._fetch_here(items, wanted)
         return rows
 
-    def _fetch_here(
-        self,
-        items: Sequence[Any],
-        passes: Sequence[int | None],
-        spaces: Spaces,
-        wanted: str,
-        compute: Compute,
-        what: str,
-    ) -> tuple[torch.Tensor, dict[str, int]]:
-        """As `_fetch`, in this process alone; also the numbers of rows that were encoded."""
-        cfg = self.cfg
+    def _fetch_here(self, items: Sequence[Any], wanted: _Wanted) -> tuple[torch.Tensor, dict[str, int]]:
+        """Rows of the items, and the number of those that this process had to encode, by encoder."""
+        cfg, passes = self.cfg, wanted.passes
         images = [item.impath for item in items]
         views = _Views(images, passes, cfg.SEED, os.path.expanduser(cfg.DATASET.ROOT))
 
         def encode(chosen: list[int], names: tuple[str, ...]) -> Iterable[dict[str, torch.Tensor]]:
             transform: Any = build_transform(cfg, is_train=passes != [None])
             views.transform = transform
-            batches = self._batches(views, chosen, f"Encoding {what} ({', '.join(names)})")
+            batches = self._batches(views, chosen, f"Encoding {wanted.what} ({', '.join(names)})")
             done = 0
-            for block in in_blocks(compute(batch, names) for batch in batches):
+            for block in in_blocks(wanted.compute(batch, names) for batch in batches):
                 for name, rows in block.items():
                     self._check(rows, [images[i // len(passes)] for i in chosen[done : done + len(rows)]], name)
                 yield block
                 done += len(rows)
 
-        return self.store.fetch(spaces, wanted, list(views.identities()), encode)
+        return self.store.fetch(wanted.spaces, wanted.encoder, list(views.identities()), encode)
 
     def _batches(self, views: _Views, chosen: list[int], label: str) -> Iterator[torch.Tensor]:
         """Batches of the chosen views, on the model's device and in its data type."""
