@@ -83,7 +83,9 @@ class FeatureStore:
         counts = dict.fromkeys(spaces, 0)
         rows = _Rows(self.folder(spaces[wanted]), unique)
         if rows.missing.any():
-            lacking = {name: rows.missing & _Rows(self.folder(spaces[name]), unique).missing for name in spaces}
+            # A space is looked at once, whatever other processes write in the meantime.
+            others = {name: _Rows(self.folder(spaces[name]), unique).missing for name in spaces if name != wanted}
+            lacking = {name: rows.missing & others.get(name, rows.missing) for name in spaces}
             for names, chosen in _groups(lacking, rows.missing):
                 self._encode({name: spaces[name] for name in names}, keys, np.sort(first[chosen]), encode)
                 for name in names:

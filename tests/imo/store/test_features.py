@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from imo.store import FeatureStore, identity, view_identity
+from imo.store import features as feature_store
 
 SPACE = {"backbone": "abc", "adapter": None, "size": [24, 24]}
 
@@ -283,6 +284,22 @@ def test_processes_share_a_store(tmp_path):
     assert count == 0
     assert torch.equal(found, features("abcdefghijkl"))
     assert not list(tmp_path.glob("*/.*"))
+
+
+def test_another_process_may_fill_the_store_while_this_one_looks_what_is_missing(tmp_path, monkeypatch):
+    class RowsWithCompany(feature_store._Rows):
+        alone = True
+
+        def __init__(self, *args):
+            super().__init__(*args)
+            if RowsWithCompany.alone:
+                RowsWithCompany.alone = False
+                fetch(FeatureStore(tmp_path), "abc")
+
+    monkeypatch.setattr(feature_store, "_Rows", RowsWithCompany)
+    found, _, _ = fetch(FeatureStore(tmp_path), "abc")
+    assert torch.equal(found, features("abc"))
+    assert not RowsWithCompany.alone
 
 
 def test_only_the_rows_asked_for_take_memory(tmp_path):
