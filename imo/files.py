@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 from PIL import Image
 
 from imo.errors import InputError
@@ -51,6 +52,20 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         raise OSError(error.errno, error.strerror or str(error), str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_json(path: str | Path, content: msgspec.Struct, indent: int) -> Path:
+    """Write a typed record as JSON; returns the path.
+
+    Raises:
+        msgspec.ValidationError: a field has another type or range than the record's class says, as NaN has; nothing is
+            written.
+    """
+    path, encoded = Path(path), msgspec.json.encode(content)
+    msgspec.json.decode(encoded, type=type(content))  # a Struct does not check its fields when it is made
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(msgspec.json.format(encoded, indent=indent) + b"\n")
+    return path
 
 
 def refuse_links(path: str | Path, root: str | Path) -> None:

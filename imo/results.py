@@ -16,7 +16,7 @@ import numpy as np
 
 from imo.classify.search import SearchResult
 from imo.errors import InputError
-from imo.files import atomic_path
+from imo.files import atomic_path, write_json
 from imo.measure.overlap import OverlapReport
 from imo.protocol import Protocol
 
@@ -131,12 +131,7 @@ def write_result(folder: str | Path, result: Result) -> Path:
     Raises:
         msgspec.ValidationError: a field has another type or range than `Result` says, as NaN has; nothing is written.
     """
-    path = Path(folder) / FILE_NAME
-    content = msgspec.json.encode(result)
-    msgspec.json.decode(content, type=Result)  # a Struct does not check its fields when it is made
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(msgspec.json.format(content, indent=2) + b"\n")
-    return path
+    return write_json(Path(folder) / FILE_NAME, result, indent=2)
 
 
 def read_result(folder: str | Path) -> Result | None:

@@ -9,7 +9,6 @@ import contextlib
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from tabulate import tabulate
@@ -21,7 +20,7 @@ from imo.results import versions
 from imo.trainers.base.corrections import ENCODERS
 from imo.workbench import train
 from imo.workbench.configs import dataset_config, trainer_config
-from imo.workbench.plan import dataset_options
+from imo.workbench.plan import dataset_options, image_options
 from imo.workbench.report.analyses import Analysis, ClassOverlap, Confused, Correction, Measured
 
 # isort: split
@@ -54,9 +53,7 @@ def build(subject: Subject, correction: str) -> Any:
     config = trainer_config("TipAdapter", subject.cfg or dataset_options(subject.dataset).CFG)
     argv = ["--root", subject.data, "--seed", "1", "--trainer", "TipAdapter", "--config-file", str(config)]
     argv += ["--dataset-config-file", str(dataset_config(subject.dataset)), "DATASET.NUM_SHOTS", SHOTS]
-    argv += ["IMO.CORRECTION", correction, "IMO.STORE", str(Path(subject.output) / "features")]
-    argv += ["IMO.ADAPTER", subject.adapter] if subject.adapter else []
-    argv += ["MODEL.BACKBONE.NAME", subject.backbone] if subject.backbone else []
+    argv += image_options(subject.output, correction, subject.adapter, subject.backbone)
     return build_trainer(train.setup_cfg(train.parser().parse_args(argv)))
 
 
@@ -112,17 +109,14 @@ def table(found: Analysis) -> str:
     for name, correction in found.corrections.items():
         for kind, part in (("image", correction.image), ("text", correction.text)):
             report = part.report
-            low, high = report.interval
-            beyond = f"{1 - report.separation:.3f} [{1 - high:.3f}, {1 - low:.3f}]"
-            added, least, most = part.added_separation
-            change = "" if name == first else f"{-added:+.3f} [{-most:+.3f}, {-least:+.3f}]"
+            change = "" if name == first else part.exceedance_change()
             numbers = [f"{value:.3f}" for value in (report.area, report.paired, report.unpaired)]
             variances = ["", ""]
             if isinstance(report, OverlapReport):
                 variances = [f"{value:.3f}" for value in (report.within_variance, report.between_variance)]
             worst = max(part.classes, key=lambda of: of.area)
             confused = ", ".join(f"{pair.name} → {pair.other} {pair.share:.0%}" for pair in part.confused[:2])
-            lines.append([f"image-{kind}", name, *numbers, beyond, change, *variances, worst.name, confused])
+            lines.append([f"image-{kind}", name, *numbers, part.exceedance(), change, *variances, worst.name, confused])
     header = [
         "pairs", "correction", "area", "paired", "unpaired", "P(unpaired > paired)", "its change", "within", "between",
         "class of most overlap", "most confused",

@@ -111,6 +111,17 @@ def dataset_options(name: str) -> CfgNode:
     return cfg.DATASET
 
 
+def image_options(output: str, correction: str, adapter: str, backbone: str) -> list[str]:
+    """KEY VALUE pairs for train.py: how images are encoded, and where features are kept. What is empty is left out."""
+    chosen = {
+        "IMO.STORE": str(Path(output) / "features"),
+        "IMO.CORRECTION": correction,
+        "IMO.ADAPTER": adapter,
+        "MODEL.BACKBONE.NAME": backbone,
+    }
+    return [word for key, value in chosen.items() if value for word in (key, value)]
+
+
 def methods(trainers: Iterable[str], corrections: Collection[str]) -> list[tuple[str, str]]:
     """(trainer, correction) of each method.
 
@@ -161,14 +172,8 @@ def plan(request: Request, dataset: str) -> list[Run]:
         else:  # the same whatever the shots and the seed
             cells = [(0, seeds[0])]
         start = ["--root", request.data, "--trainer", trainer, "--config-file", str(trainer_config(trainer, cfg))]
-        chosen = {
-            "IMO.STORE": str(output / "features"),
-            "IMO.CORRECTION": correction,
-            "DATASET.VALIDATION": request.validation,
-            "IMO.ADAPTER": request.adapter,
-            "MODEL.BACKBONE.NAME": request.backbone,
-        }
-        settings = [word for key, value in chosen.items() if value for word in (key, value)]
+        settings = image_options(request.output, correction, request.adapter, request.backbone)
+        settings += ["DATASET.VALIDATION", request.validation] if request.validation else []
         variant = "-".join(filter(None, (cfg, correction, request.validation)))
         for shots, seed in cells:
             place = Path(trainer, f"{variant}_{shots}shots", f"seed{seed}")

@@ -11,7 +11,7 @@ from typing import Annotated, Generic, Literal, TypeVar
 import msgspec
 
 from imo.errors import InputError
-from imo.files import atomic_path
+from imo.files import write_json
 from imo.measure.overlap import OverlapReport, SimilarityReport
 
 FILE_NAME = "overlap.json"
@@ -59,6 +59,16 @@ class Measured(msgspec.Struct, Generic[AnyReport], frozen=True, kw_only=True):
         if not self.paired or len(self.paired) != len(self.unpaired):
             raise ValueError(f"{len(self.paired)} bins of paired, {len(self.unpaired)} of unpaired similarities")
 
+    def exceedance(self) -> str:
+        """P(unpaired > paired), which is 1 - separation, with its interval, as tables show it."""
+        low, high = self.report.interval
+        return f"{1 - self.report.separation:.3f} [{1 - high:.3f}, {1 - low:.3f}]"
+
+    def exceedance_change(self) -> str:
+        """Its change from the first correction, with its interval, as tables show it."""
+        added, low, high = self.added_separation
+        return f"{-added:+.3f} [{-high:+.3f}, {-low:+.3f}]"
+
 
 class Correction(msgspec.Struct, frozen=True, kw_only=True):
     """One correction's similarities; the adapter's sha256, where it has one."""
@@ -97,12 +107,7 @@ def write_analysis(folder: str | Path, analysis: Analysis) -> Path:
     Raises:
         msgspec.ValidationError: a field has another type or range than `Analysis` says; nothing is written.
     """
-    path = Path(folder) / FILE_NAME
-    content = msgspec.json.encode(analysis)
-    msgspec.json.decode(content, type=Analysis)
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(msgspec.json.format(content, indent=1) + b"\n")
-    return path
+    return write_json(Path(folder) / FILE_NAME, analysis, indent=1)
 
 
 def read_analysis(path: str | Path) -> Analysis:

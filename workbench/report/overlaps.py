@@ -19,17 +19,14 @@ def analysis_tables(analyses: Mapping[str, Analysis]) -> list[Table]:
         for correction, found in content.corrections.items():
             for kind, measured in (("image", found.image), ("text", found.text)):
                 report = measured.report
-                low, high = report.interval
-                beyond = 1 - report.separation
-                added, least, most = measured.added_separation
-                change = "" if correction == first else f"{-added:+.3f} [{-most:+.3f}, {-least:+.3f}]"
+                change = "" if correction == first else measured.exceedance_change()
                 what = [Entry(text) for text in (dataset, f"image-{kind}", correction)]
                 lines.append(
                     (
                         *what,
                         Entry(f"{report.area:.3f}", report.area),
-                        Entry(f"{beyond:.3f} [{1 - high:.3f}, {1 - low:.3f}]", beyond),
-                        Entry(change, -added),
+                        Entry(measured.exceedance(), 1 - report.separation),
+                        Entry(change, -measured.added_separation[0]),
                         *(Entry(f"{mean:.3f}", mean) for mean in (report.paired, report.unpaired)),
                         Entry(f"{report.images} ({content.split})", report.images),
                     )
