@@ -5,6 +5,7 @@ import sys
 
 import clip.model  # noqa: F401
 import datasets.blobs  # noqa: F401
+import trainers.linear
 import trainers.prior  # noqa: F401
 from dassl.config import get_cfg_default
 from dassl.engine import build_trainer

@@ -11,6 +11,7 @@ from pathlib import Path
 import clip
 import dassl
 import pytest
+import torch
 from bench import ROOT, make_dataset
 
 from imo import trainers
@@ -51,7 +52,7 @@ class Checkout:
     def train(self, *start, trainer, config, path=(), store=True, **variables):
         options = ("IMO.STORE", self.folder.parent / "s") if store else ()
         return self(
-            *start, "train.py", "--trainer", trainer, "--config-file", config, "--seed", 1,
+            *start, "train.py", "--trainer", *trainer.split(), "--config-file", config, "--seed", 1,
             "--dataset-config-file", "configs/datasets/caltech101.yaml", "--root", self.folder.parent / "data",
             "--output-dir", self.output, "DATASET.NUM_SHOTS", 2, "IMO.PASSES", 2, *options,
             path=path, **variables,
@@ -185,6 +186,85 @@ def test_what_a_checkout_forces(checkout):
     assert "OPTIM.MAX_EPOCH 50: has no meaning for TipAdapter, which makes one pass" in log
     first, second = re.findall(r"\* accuracy: (.*)%", log)
     assert first == second
+
+
+@pytest.mark.parametrize("dassl_s", ["new", "old"])
+def test_trainers_of_the_checkout_do_what_they_do_without_us(checkout, dassl_s):
+    """To the last bit: the losses that are logged, the state, and the accuracy."""
+    path = [old_dassl(checkout.folder.parent) if dassl_s == "old" else str(Path(dassl.__file__).parents[1])]
+    outcomes = []
+    for start in ([], ["-m", "imo.run"]):
+        done = checkout(
+            *start, "train.py", "--trainer", "Linear", "--config-file", "configs/trainers/Linear/two.yaml",
+            "--seed", 1, "--dataset-config-file", "configs/datasets/caltech101.yaml",
+            "--root", checkout.folder.parent / "data", "--output-dir", checkout.output, "DATASET.NUM_SHOTS", 4,
+            path=path,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        log = (checkout.output / "log.txt").read_text()
+        assert ("imo-run: " in log) == bool(start)
+        state = torch.load(checkout.output / "linear/model.pth.tar-2", weights_only=True)["state_dict"]
+        outcomes.append((re.findall(r"loss [\d.]+ \([\d.]+\)", log), re.findall(r"\* \w+: .*", log), state))
+        shutil.rmtree(checkout.output)
+    (losses, accuracy, state), (losses_too, accuracy_too, state_too) = outcomes
+    assert len(losses) == 4 and losses == losses_too and accuracy == accuracy_too
+    assert state.keys() == state_too.keys() and all(torch.equal(state[name], state_too[name]) for name in state)
+
+
+LOGGER = """
+class Both:
+    def __init__(self, screen, path):
+        self.screen, self.file = screen, open(path, "w")
+
+    def write(self, text):
+        self.screen.write(text)
+        self.file.write(text)
+
+    def flush(self):
+        self.file.flush()
+
+
+def setup_logger(folder):
+    import os
+    os.makedirs(folder, exist_ok=True)
+    sys.stdout = Both(sys.stdout, os.path.join(folder, "log.txt"))
+
+
+def extend_cfg(cfg):
+"""
+
+
+def test_a_logger_and_flags_of_its_own(checkout):
+    """Its log is a stream that does little more than write; its --backbone has a default, as CLAP's, which is named."""
+    script = checkout.folder / "train.py"
+    text = script.read_text()
+    for old, new in (
+        ("def extend_cfg(cfg):\n", LOGGER.lstrip()),
+        ("set_random_seed, setup_logger", "set_random_seed"),
+        (
+            '    parser.add_argument("--seed"',
+            '    parser.add_argument("--backbone", default="RN50")\n' + " " * 4 + 'parser.add_argument("--seed"',
+        ),
+        ("    cfg.merge_from_list", "    cfg.MODEL.BACKBONE.NAME = args.backbone\n    cfg.merge_from_list"),
+    ):
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
+    script.write_text(text)
+    done = checkout.train("-m", "imo.run", trainer="TipXPP", config=OURS.format("TipXPP"))
+    assert done.returncode == 2
+    assert "MODEL.BACKBONE.NAME 'RN50' (was 'glyph')" in done.stdout
+    done = checkout.train("-m", "imo.run", trainer="TipXPP --backbone glyph", config=OURS.format("TipXPP"))
+    assert done.returncode == 0, done.stderr
+    results = json.loads((checkout.output / "results.json").read_text())
+    assert f"* accuracy: {results['accuracy']:.1f}%" in (checkout.output / "log.txt").read_text()
+
+
+def test_a_test_without_a_state(checkout):
+    """PLOT++'s train.py loads none with --eval-only."""
+    script = checkout.folder / "train.py"
+    script.write_text(script.read_text().replace("build_trainer(cfg).train()", "build_trainer(cfg).test()"))
+    done = checkout.train("-m", "imo.run", trainer="TipXPP", config=OURS.format("TipXPP"))
+    assert done.returncode == 2 and "--eval-only: TipXPP has no state to test" in done.stderr.splitlines()[-1]
 
 
 def test_two_lines_in_train_py_do_without_the_launcher(checkout):

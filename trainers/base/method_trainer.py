@@ -156,11 +156,19 @@ class MethodTrainer(ClipTrainer):
                 what = "other classes" if name == "classes" else "another trainer, backbone, adapter or correction"
                 raise InputError(
                     f"--model-dir: {directory} holds the state of {what}; give a folder of {self.cfg.TRAINER.NAME} on "
-                    f"the classes of {self.cfg.DATASET.NAME}"
+                    f"the classes of {self.cfg.DATASET.NAME}{self.of_new_classes() if name == 'classes' else ''}"
                 )
         source = read_result(directory)
         if source is not None:
             self.trained_on, self.protocol = source.trained_on, source.protocol
+
+    def of_new_classes(self) -> str:
+        """What to do from base to new classes: of the new ones there are no labelled images."""
+        which = self.cfg.DATASET.get("SUBSAMPLE_CLASSES", "all")
+        if which == "all":
+            return ""
+        same = f"under the same DATASET.SUBSAMPLE_CLASSES (here {which})"
+        return f" {same}; on classes without labelled images, test ZeroshotCLIP, CoOp or CoCoOp"
 
     def match_classes(self, directory: str) -> None:
         """Bring a loaded state to the dataset's classes where both number them (ImageNet and its variants)."""
@@ -188,6 +196,11 @@ class MethodTrainer(ClipTrainer):
         split = split or self.cfg.TEST.SPLIT
         print(f"Evaluate on the *{split}* set")
         method, queries = self.method, self.data.queries(split)
+        if self.needs_shots and not method.about:  # PLOT++'s train.py loads nothing
+            raise InputError(
+                f"--eval-only: {self.cfg.TRAINER.NAME} has no state to test, since this train.py has loaded none; test "
+                f"in the run that trains, or with another train.py"
+            )
         with self.stage("test"):
             logits = method.logits(queries)
             self.evaluator.reset()
