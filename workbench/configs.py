@@ -34,7 +34,14 @@ class LayeredCfg(CfgNode):  # type: ignore[misc]  # yacs has no types
         return found
 
     def merge_from_list(self, cfg_list: Sequence[Any]) -> None:
-        """As yacs."""
+        """As yacs.
+
+        Raises:
+            InputError: a flag among the pairs, which the command line has taken for one of their names.
+        """
+        flag = next((name for name in cfg_list[::2] if str(name).startswith("--")), None)
+        if flag:
+            raise InputError(f"{flag}: comes after KEY VALUE pairs; put flags before {cfg_list[0]}")
         super().merge_from_list(cfg_list)
         self._note(cfg_list[::2])
 

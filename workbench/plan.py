@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import permutations
 from pathlib import Path
 from typing import NamedTuple
 
 from yacs.config import CfgNode
 
+from imo import trainers
 from imo.errors import InputError
 from imo.results import Result, read_result
 from imo.workbench import add_options, train
@@ -155,12 +158,43 @@ def methods(trainers: Iterable[str], corrections: Collection[str]) -> list[tuple
     return list(dict.fromkeys(found))
 
 
+def check_order(request: Request, dataset: str) -> None:
+    """Refuse words that would be understood in another order; CoOp's scripts take DATASET CFG SHOTS.
+
+    Raises:
+        InputError: the words, and the same in our order.
+    """
+
+    def named(find: Callable[[str], object], word: str) -> bool:
+        try:
+            return bool(find(word))
+        except InputError:
+            return False
+
+    def fit(trainer: str, dataset: str, shots: str, cfg: str) -> bool:
+        names = trainer.split()
+        return (
+            {*names} <= {*TRAINER_REGISTRY.registered_names()}
+            and named(dataset_config, dataset)
+            and shots.replace(" ", "").isdigit()
+            and (not cfg or all(named(partial(trainer_config, name), cfg) for name in names or [""]))
+        )
+
+    trainers.register()
+    given = (" ".join(request.trainers), dataset, " ".join(request.shots), request.cfg)
+    right = next((words for words in permutations(given) if fit(*words)), given)
+    if right != given and not fit(*given):
+        got, order = (" ".join(filter(None, words)) for words in (given, right))
+        raise InputError(f"TRAINER DATASET SHOTS CFG: got {got}; in the right order: {order}")
+
+
 def plan(request: Request, dataset: str) -> list[Run]:
     """The runs on one dataset in their order; tests on shifted targets follow the run whose state they take.
 
     Raises:
         InputError: a name, a number or a config that does not exist.
     """
+    check_order(request, dataset)
     file, options = str(dataset_config(dataset)), dataset_options(dataset)
     cfg = request.cfg or options.CFG
     targets = [] if request.targets is None else request.targets or options.SHIFTS

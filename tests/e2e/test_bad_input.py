@@ -37,6 +37,8 @@ from imo.files import file_sha256, open_image
         (("DATASET.NUM_SHOTS", "many"), ("DATASET.NUM_SHOTS", "many", "int")),
         (("DATASET.NUM_SHOT", "4"), ("DATASET.NUM_SHOT",)),
         (("DATASET.NUM_SHOTS",), ("options", "odd length")),
+        (("DATASET.NUM_SHOTS", "1", "--resume", "folder"), ("--resume", "KEY VALUE", "before")),
+        (("--eval-only",), ("--eval-only", "KEY VALUE", "before")),
         (("IMO.SEARCH", "other"), ("IMO.SEARCH", "grid, exact", "'other'")),
         (("IMO.PHI", "other"), ("IMO.PHI", "paper, inductive", "'other'")),
         (("DATASET.VALIDATION", "other"), ("DATASET.VALIDATION", "full, few", "'other'")),
@@ -93,6 +95,29 @@ def test_model_dir(bench, finished, trainer):
     run.assert_refused("--model-dir", str(folder), "damaged")
     run = bench.main(trainer, flags=("--eval-only",), output=bench.folder / "out")
     run.assert_refused("--model-dir")
+
+
+@pytest.mark.parametrize("trainer", ("TipXPP", "IMOAdapter", "CoOp"))
+def test_an_epoch_that_was_not_kept(bench, finished, trainer):
+    flags = ("--eval-only", "--model-dir", finished(trainer).folder, "--load-epoch", 999)
+    run = bench.main(trainer, flags=flags, output=bench.folder / "out")
+    run.assert_refused("--load-epoch 999", "model.pth.tar-999", "leave the flag out")
+    (state,) = re.findall(r"model\.pth\.tar-(?!999)(\d+)", run.err)
+    flags = (*flags[:-1], state)
+    assert bench.main(trainer, flags=flags, output=bench.folder / "out").status == 0
+
+
+def test_from_base_to_new_classes(bench):
+    """A cache has no images of the new ones; prompts carry over."""
+    for trainer, carries_over in (("TipXPP", False), ("CoOp", True)):
+        base = bench.main(trainer, "DATASET.SUBSAMPLE_CLASSES", "base", output=bench.folder / trainer)
+        flags = ("--eval-only", "--model-dir", base.folder)
+        new = ("DATASET.SUBSAMPLE_CLASSES", "new")
+        run = bench.main(trainer, *new, flags=flags, output=bench.folder / "out")
+        if carries_over:
+            assert run.status == 0, run.err
+        else:
+            run.assert_refused("--model-dir", "other classes", "DATASET.SUBSAMPLE_CLASSES (here new)", "ZeroshotCLIP")
 
 
 @pytest.mark.parametrize("trainer", ("TipXPP", "IMOAdapter", "CoOp"))

@@ -102,6 +102,22 @@ def test_what_does_not_exist(more, words):
         plan(change(**more), "digits")
 
 
+@pytest.mark.parametrize(
+    "trainers, dataset, shots, cfg, right",
+    [
+        (["TipXPP"], "caltech101", ["glyph"], "4", "TipXPP caltech101 4 glyph"),  # CoOp's order
+        (["TipXPP"], "4", ["caltech101"], "", "TipXPP caltech101 4"),
+        (["TipXPP"], "glyph", ["1 2"], "caltech101", "TipXPP caltech101 1 2 glyph"),
+        (["dtd"], "APE", ["16"], "", "APE dtd 16"),
+        (["16"], "vit_b16", ["dtd"], "CoOp", "CoOp dtd 16 vit_b16"),
+    ],
+)
+def test_words_in_another_order(trainers, dataset, shots, cfg, right):
+    with pytest.raises(InputError) as refused:
+        plan(change(trainers=trainers, shots=shots, cfg=cfg), dataset)
+    assert str(refused.value).partition("in the right order: ")[2] == right, refused.value
+
+
 def test_a_trainer_of_dassl_s_own_is_not_compared(monkeypatch):
     get, names = TRAINER_REGISTRY.get, TRAINER_REGISTRY.registered_names()
     monkeypatch.setattr(TRAINER_REGISTRY, "registered_names", lambda: [*names, "Vanilla"])

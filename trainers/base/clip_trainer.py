@@ -9,6 +9,7 @@ import os
 import pickle
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -168,6 +169,12 @@ class ClipTrainer(TrainerX):
             file_name = "model-best.pth.tar" if epoch is None else f"model.pth.tar-{epoch}"
             path = os.path.join(directory, name, file_name)
             if not os.path.isfile(path):
+                there = sorted(file.name for file in Path(directory, name).glob("model*.pth.tar*"))
+                if epoch is not None and there:
+                    raise InputError(
+                        f"--load-epoch {epoch}: {os.path.dirname(path)} has no {file_name}, but {', '.join(there)}; "
+                        f"leave the flag out for the state that the run was tested with"
+                    )
                 raise InputError(f"--model-dir: no checkpoint at {path}; give the output folder of a finished run")
         try:
             super().load_model(directory, epoch)
