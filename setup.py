@@ -55,6 +55,7 @@ setup(
         "imo": ["py.typed"],
         "imo.model.assets": ["*.safetensors"],
         "imo.configs": ["**/*.yaml"],
+        "imo.datasets.tool": ["*.md"],
         "imo.workbench.report": ["*.j2", "*.js"],
     },
     entry_points={"console_scripts": ["imo=imo.workbench.cli:main", "imo-run=imo.workbench.cli:run_main"]},

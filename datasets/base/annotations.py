@@ -48,9 +48,9 @@ class Annotations:
         reading: path of the file read last, for errors found in its content.
     """
 
-    dataset_dir: str
-    sources: Mapping[str, str]
-    mirrors: Mapping[str, str]
+    dataset_dir = ""
+    sources: Mapping[str, str] = {}
+    mirrors: Mapping[str, str] = {}
     reading = ""
 
     def mirrored(self, path: str) -> str:

@@ -43,8 +43,7 @@ def subset(
 
     Raises:
         InputError: a file on disk is broken, or names images that the split does not have; a pickle is not what its
-            name says; or the folder to keep the
-            subset in is a link.
+            name says; or the folder to keep the subset in is a link.
     """
 
     def complete(drawn: Subset) -> Subset:
@@ -128,13 +127,11 @@ def _digest(split: Split, image_dir: str) -> str:
 
 def _write_json(path: str, image_dir: str, split: Split, chosen: Subset) -> None:
     """Keep a subset as {"split": hash of its split, "train": [[path, label, class name], ...], "val": [...]}."""
-    parts = {
-        part: [[_relative(item, image_dir), item.label, item.classname] for item in items]
-        for part, items in zip(("train", "val"), chosen, strict=True)
-    }
+    train, val = ([item._replace(impath=_relative(item, image_dir)) for item in part] for part in chosen)
+    content = {"split": _digest(split, image_dir), "train": train, "val": val}
     refuse_links(path, os.path.dirname(os.path.dirname(path)))
     with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps({"split": _digest(split, image_dir), **parts}, indent=0), encoding="utf-8")
+        temporary.write_text(json.dumps(content, indent=0), encoding="utf-8")
 
 
 def _read_json(path: str, image_dir: str, split: Split) -> Subset | None:

@@ -45,7 +45,6 @@ class SplitDataset(Annotations, DatasetBase):
         class_ids: a number for each class, equal in all datasets that share the class (ImageNet's), or None.
     """
 
-    dataset_dir: str = ""
     image_dir: str = "images"
     split_file: str = ""
     templates: tuple[str, ...] = ("a photo of a {}.",)
@@ -54,8 +53,6 @@ class SplitDataset(Annotations, DatasetBase):
     ignored: tuple[str, ...] = ()
     renamed: Mapping[str, str] = {}
     sizes: Sizes | None = None
-    sources: Mapping[str, str] = {}
-    mirrors: Mapping[str, str] = {}
     unfit: Mapping[str, str] = {}
     torchvision: Torchvision | None = None
     class_ids: list[int] | None = None

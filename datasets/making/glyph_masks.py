@@ -64,12 +64,6 @@ class MaskBank:
     classnames: tuple[str, ...]
 
 
-def _font_path(name: str) -> str:
-    import matplotlib
-
-    return os.path.join(matplotlib.get_data_path(), "fonts", "ttf", name + ".ttf")
-
-
 def _fit(sheet: Image.Image) -> Mask:
     """Crop a grey image to its ink and centre it, so that its longer side takes 4/5 of the canvas."""
     sheet = sheet.crop(sheet.getbbox() or (0, 0, 1, 1))
@@ -116,12 +110,13 @@ def _pen_lines(masks: npt.NDArray[np.float32]) -> list[list[Mask]]:
 @functools.cache
 def mask_bank() -> MaskBank:
     """Masks of all characters; drawn once in a process, which takes some seconds."""
+    from matplotlib import get_data_path
     from matplotlib.ft2font import FT2Font
 
     fonts = []
     for family, names in _FAMILIES.items():
         for name in names:
-            path = _font_path(name)
+            path = os.path.join(get_data_path(), "fonts", "ttf", f"{name}.ttf")
             if not os.path.isfile(path):  # not every version of matplotlib has all of them
                 continue
             known = set(map(chr, FT2Font(path).get_charmap()))
@@ -129,19 +124,18 @@ def mask_bank() -> MaskBank:
                 known = {c for c in known if c.isascii() and c.isalnum()}
             fonts.append((family, ImageFont.truetype(path, 96), known))
 
-    printed, labels, families = [], [], []
+    printed: list[tuple[Mask, int, str]] = []
     classnames: list[str] = []
     for character in DIGITS + _CHARACTERS:
         having = [(family, font) for family, font, known in fonts if character in known]
         if len(having) < _MIN_FONTS:
             continue
-        printed += [_draw(font, character) for _, font in having]
-        labels += [len(classnames)] * len(having)
-        families += [family for family, _ in having]
+        printed += [(_draw(font, character), len(classnames), family) for family, font in having]
         classnames.append(unicodedata.name(character).lower())
 
     bank = []  # (mask, label, family), each printed character followed by its pen lines
-    for mask, lines, label, family in zip(printed, _pen_lines(np.stack(printed)), labels, families, strict=True):
+    lines_of_each = _pen_lines(np.stack([mask for mask, _, _ in printed]))
+    for (mask, label, family), lines in zip(printed, lines_of_each, strict=True):
         bank += [(mask, label, family), *((line, label, PEN) for line in lines)]
     masks, marks, words = zip(*bank, strict=True)
     return MaskBank(torch.from_numpy(np.stack(masks)), torch.tensor(marks), words, tuple(classnames))

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from typing import Any
 
 import numpy.typing as npt
+from PIL import Image
 
 from imo.datasets.base import SplitDataset
-from imo.datasets.making.pictures import save_png, whole_folder
 from imo.errors import InputError
 from imo.files import refuse_links
 
@@ -40,7 +43,9 @@ class MadeDataset(SplitDataset):
             split: dict[str, list[list[str | int]]] = {"train": [], "val": [], "test": []}
             try:
                 for part, name, array, label, classname in self.pictures():
-                    save_png(array, os.path.join(temporary, "images", name))
+                    path = os.path.join(temporary, "images", name)
+                    os.makedirs(os.path.dirname(path), exist_ok=True)
+                    Image.fromarray(array).save(path)
                     split[part].append([name, label, classname])
             except ImportError as error:
                 raise InputError(
@@ -49,3 +54,20 @@ class MadeDataset(SplitDataset):
                 ) from error
             with open(os.path.join(temporary, self.split_file), "w", encoding="utf-8") as file:
                 json.dump(split, file, indent=0)
+
+
+@contextlib.contextmanager
+def whole_folder(path: str) -> Iterator[str]:
+    """A temporary folder to write to. It is renamed to `path` when the block ends, and removed if the block fails.
+
+    Two processes may make the same folder at once: the first to finish keeps it.
+    """
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    temporary = tempfile.mkdtemp(prefix=f".{os.path.basename(path)}.", dir=os.path.dirname(path))
+    try:
+        yield temporary
+        os.chmod(temporary, 0o755)
+        with contextlib.suppress(OSError):  # another process made it meanwhile
+            os.rename(temporary, path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)

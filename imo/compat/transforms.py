@@ -6,13 +6,14 @@ The stand-in's; and those of our own views on every Dassl, since older ones crop
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import torchvision.transforms as T
 from torchvision.transforms.functional import InterpolationMode
 from yacs.config import CfgNode
 
-from imo.compat.transform_ops import Cutout, GaussianNoise, InstanceNormalization, Random2DTranslation
+from imo.compat.transform_ops import cutout, gaussian_noise, instance_normalization, random_translation
 
 AVAI_CHOICES = [
     "random_flip",
@@ -29,11 +30,7 @@ AVAI_CHOICES = [
     "gaussian_blur",
 ]
 
-INTERPOLATION_MODES = {
-    "bilinear": InterpolationMode.BILINEAR,
-    "bicubic": InterpolationMode.BICUBIC,
-    "nearest": InterpolationMode.NEAREST,
-}
+INTERPOLATION_MODES = {name: InterpolationMode(name) for name in ("bilinear", "bicubic", "nearest")}
 
 Step = tuple[str, Any]  # a line to print, and the transform
 
@@ -75,7 +72,7 @@ def _train_steps(cfg: CfgNode, choices: Sequence[str]) -> Iterator[Step]:
     if "random_crop" not in choices and "random_resized_crop" not in choices:
         yield f"resize to {size[0]}x{size[1]}", T.Resize(size, interpolation=mode)
     if "random_translation" in choices:
-        yield "random translation", Random2DTranslation(size[0], size[1])
+        yield "random translation", partial(random_translation, height=size[0], width=size[1])
     if "random_crop" in choices:
         padding = options.CROP_PADDING
         yield f"random crop (padding = {padding})", T.RandomCrop(size, padding=padding)
@@ -96,14 +93,14 @@ def _train_steps(cfg: CfgNode, choices: Sequence[str]) -> Iterator[Step]:
     yield _to_tensor()
     if "cutout" in choices:
         n, length = options.CUTOUT_N, options.CUTOUT_LEN
-        yield f"cutout (n_holes={n}, length={length})", Cutout(n, length)
+        yield f"cutout (n_holes={n}, length={length})", partial(cutout, n_holes=n, length=length)
     if "normalize" in choices:
         yield _normalize(cfg)
     if "gaussian_noise" in choices:
         mean, std = options.GN_MEAN, options.GN_STD
-        yield f"gaussian noise (mean={mean}, std={std})", GaussianNoise(mean, std)
+        yield f"gaussian noise (mean={mean}, std={std})", partial(gaussian_noise, mean=mean, std=std)
     if "instance_norm" in choices:
-        yield "instance normalization", InstanceNormalization()
+        yield "instance normalization", instance_normalization
 
 
 def _test_steps(cfg: CfgNode, choices: Sequence[str]) -> Iterator[Step]:
@@ -116,7 +113,7 @@ def _test_steps(cfg: CfgNode, choices: Sequence[str]) -> Iterator[Step]:
     if "normalize" in choices:
         yield _normalize(cfg)
     if "instance_norm" in choices:
-        yield "instance normalization", InstanceNormalization()
+        yield "instance normalization", instance_normalization
 
 
 def _to_tensor() -> Step:

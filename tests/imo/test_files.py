@@ -1,11 +1,23 @@
-"""Links in the place of what is written or removed."""
+"""Temporary files, and links in the place of what is written or removed."""
 
+import os
 import re
 
 import pytest
 
 import imo
-from imo.files import not_following, refuse_links
+from imo.files import atomic_path, not_following, refuse_links
+
+
+def test_a_temporary_name_cannot_be_foreseen(tmp_path):
+    """Else a link of that name, placed beforehand, would lead the writing elsewhere."""
+    seen = set()
+    for _ in range(2):
+        with atomic_path(tmp_path / "a") as temporary:
+            seen.add(temporary.name)
+            assert temporary.lstat().st_size == 0 and temporary.parent == tmp_path
+    assert len(seen) == 2 and str(os.getpid()) not in "".join(seen)
+    assert os.listdir(tmp_path) == ["a"]
 
 
 @pytest.fixture

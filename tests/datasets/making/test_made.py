@@ -23,10 +23,10 @@ def test_a_made_dataset_is_not_made_again(tmp_path, monkeypatch):
 
 
 def test_a_half_made_dataset_leaves_nothing(tmp_path, monkeypatch):
-    def fail(array, path):
+    def fail(image, path):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(made, "save_png", fail)
+    monkeypatch.setattr("PIL.Image.Image.save", fail)
     with pytest.raises(OSError, match="No space"):
         Tiny(config(tmp_path))
     assert list(tmp_path.iterdir()) == []

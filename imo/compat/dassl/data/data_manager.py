@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from typing import Any
 
 import torch
@@ -73,7 +74,11 @@ class DataManager:
         train_loader_u: unlabelled training samples, or None.
         val_loader: validation samples, or None.
         test_loader: test samples.
+        num_source_domains: the number of source domains.
     """
+
+    num_classes = property(attrgetter("dataset.num_classes"), doc="The number of classes.")
+    lab2cname = property(attrgetter("dataset.lab2cname"), doc="{label: class name}.")
 
     def __init__(
         self,
@@ -86,36 +91,24 @@ class DataManager:
         tfm_train = self._transform(cfg, custom_tfm_train, "training", is_train=True)
         tfm_test = self._transform(cfg, custom_tfm_test, "testing", is_train=False)
 
-        def train_loader(data: Sequence[Datum], node: CfgNode) -> DataLoader[Sample]:
+        def loader(data: Sequence[Datum], node: CfgNode, is_train: bool = True) -> DataLoader[Sample]:
             return build_data_loader(
                 cfg,
                 sampler_type=node.SAMPLER,
                 data_source=data,
                 batch_size=node.BATCH_SIZE,
-                n_domain=node.N_DOMAIN,
-                n_ins=node.N_INS,
-                tfm=tfm_train,
-                is_train=True,
+                n_ins=node.get("N_INS", 2),  # the node TEST has none
+                tfm=tfm_train if is_train else tfm_test,
+                is_train=is_train,
                 dataset_wrapper=dataset_wrapper,
             )
 
-        def test_loader(data: Sequence[Datum]) -> DataLoader[Sample]:
-            return build_data_loader(
-                cfg,
-                sampler_type=cfg.DATALOADER.TEST.SAMPLER,
-                data_source=data,
-                batch_size=cfg.DATALOADER.TEST.BATCH_SIZE,
-                tfm=tfm_test,
-                is_train=False,
-                dataset_wrapper=dataset_wrapper,
-            )
-
-        loaders = cfg.DATALOADER
-        node_u = loaders.TRAIN_X if loaders.TRAIN_U.SAME_AS_X else loaders.TRAIN_U
-        self.train_loader_x = train_loader(self.dataset.train_x, loaders.TRAIN_X)
-        self.train_loader_u = train_loader(self.dataset.train_u, node_u) if self.dataset.train_u else None
-        self.val_loader = test_loader(self.dataset.val) if self.dataset.val else None
-        self.test_loader = test_loader(self.dataset.test)
+        data, nodes = self.dataset, cfg.DATALOADER
+        node_u = nodes.TRAIN_X if nodes.TRAIN_U.SAME_AS_X else nodes.TRAIN_U
+        self.train_loader_x = loader(data.train_x, nodes.TRAIN_X)
+        self.train_loader_u = loader(data.train_u, node_u) if data.train_u else None
+        self.val_loader = loader(data.val, nodes.TEST, is_train=False) if data.val else None
+        self.test_loader = loader(data.test, nodes.TEST, is_train=False)
 
         self.num_source_domains = len(cfg.DATASET.SOURCE_DOMAINS)
         if cfg.VERBOSE:
@@ -128,17 +121,6 @@ class DataManager:
             return build_transform(cfg, is_train=is_train)
         print(f"* Using custom transform for {purpose}")
         return custom
-
-    @property
-    def num_classes(self) -> int:
-        """The number of classes."""
-        return int(self.dataset.num_classes)
-
-    @property
-    def lab2cname(self) -> dict[int, str]:
-        """{label: class name}."""
-        names: dict[int, str] = self.dataset.lab2cname
-        return names
 
     def show_dataset_summary(self, cfg: CfgNode) -> None:
         """Print a table of the number of classes and of samples in each part."""

@@ -53,18 +53,14 @@ class DatasetWrapper(Dataset[Sample]):
         item = self.data_source[idx]
         image = read_image(item.impath)
         sample: Sample = {"label": item.label, "domain": item.domain, "impath": item.impath, "index": idx}
-        if self.transform is None:
-            sample["img"] = image
-        elif isinstance(self.transform, (list, tuple)):
-            for number, transform in enumerate(self.transform, start=1):
-                sample["img" if number == 1 else f"img{number}"] = self._transformed(transform, image)
-        else:
-            sample["img"] = self._transformed(self.transform, image)
+        several = isinstance(self.transform, (list, tuple))
+        for number, transform in enumerate(self.transform if several else [self.transform], start=1):
+            sample["img" if number == 1 else f"img{number}"] = self._transformed(transform, image)
         if self.return_img0:
             sample["img0"] = self.to_tensor(image)
         return sample
 
-    def _transformed(self, transform: Callable[[Image.Image], Any], image: Image.Image) -> Any:
-        """The transformed image, or a list of k_tfm transformed copies."""
-        images = [transform(image) for _ in range(self.k_tfm)]
+    def _transformed(self, transform: Callable[[Image.Image], Any] | None, image: Image.Image) -> Any:
+        """The transformed image, or a list of k_tfm transformed copies; without a transform, the image as it is."""
+        images = [transform(image) if transform else image for _ in range(self.k_tfm)]
         return images[0] if len(images) == 1 else images

@@ -46,24 +46,8 @@ class TrainerBase(ModelKeeper):
         """Train for an epoch."""
         raise NotImplementedError
 
-    def test(self, split: str | None = None) -> float:
-        """Evaluate on a split."""
-        raise NotImplementedError
-
-    def parse_batch_train(self, *args: Any, **kwargs: Any) -> Any:
-        """The tensors of a batch that forward_backward uses, on the device."""
-        raise NotImplementedError
-
-    def parse_batch_test(self, batch: Any) -> Any:
-        """(input, label) of a batch, on the device."""
-        raise NotImplementedError
-
     def forward_backward(self, *args: Any, **kwargs: Any) -> dict[str, Any] | None:
         """Train on a batch and return the numbers to print, by name."""
-        raise NotImplementedError
-
-    def model_inference(self, input: Any) -> Any:
-        """The model's class scores for an input."""
         raise NotImplementedError
 
     def init_writer(self, log_dir: str) -> None:

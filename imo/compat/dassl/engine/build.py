@@ -6,15 +6,11 @@ from typing import Any
 
 from yacs.config import CfgNode
 
-from ..utils import Registry, check_availability
+from ..utils import Registry
 
 TRAINER_REGISTRY = Registry("TRAINER")
 
 
 def build_trainer(cfg: CfgNode) -> Any:
     """The trainer that TRAINER.NAME names."""
-    name = cfg.TRAINER.NAME
-    check_availability(name, TRAINER_REGISTRY.registered_names())
-    if cfg.VERBOSE:
-        print(f"Loading trainer: {name}")
-    return TRAINER_REGISTRY.get(name)(cfg)
+    return TRAINER_REGISTRY.build(cfg.TRAINER.NAME, cfg)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import TypeVar
 
 import torch
 from torch import nn
@@ -13,6 +14,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from ..utils import load_checkpoint, resume_from_checkpoint, save_checkpoint
 from ..utils.checkpoint import BEST, latest_checkpoint
 
+T = TypeVar("T", Optimizer, LRScheduler)
 Names = str | Sequence[str] | None  # a model's name, several, or None for all models
 
 
@@ -43,6 +45,10 @@ class ModelKeeper:
             if name not in self._models:
                 raise KeyError(f"no model named {name!r} among {list(self._models)}")
         return chosen
+
+    def _chosen(self, kept: dict[str, T | None], names: Names) -> list[T]:
+        """What is kept for the given models, without those that have none."""
+        return [found for name in self.get_model_names(names) if (found := kept[name]) is not None]
 
     def save_model(
         self, epoch: int, directory: str, is_best: bool = False, val_result: float | None = None, model_name: str = ""
@@ -104,10 +110,8 @@ class ModelKeeper:
 
     def update_lr(self, names: Names = None) -> None:
         """Step the learning-rate schedules; called once an epoch."""
-        for name in self.get_model_names(names):
-            sched = self._scheds[name]
-            if sched is not None:
-                sched.step()
+        for sched in self._chosen(self._scheds, names):
+            sched.step()
 
     def detect_anomaly(self, loss: torch.Tensor) -> None:
         """Raise FloatingPointError for a loss that is not finite."""
@@ -116,10 +120,8 @@ class ModelKeeper:
 
     def model_zero_grad(self, names: Names = None) -> None:
         """Clear gradients."""
-        for name in self.get_model_names(names):
-            optim = self._optims[name]
-            if optim is not None:
-                optim.zero_grad()
+        for optim in self._chosen(self._optims, names):
+            optim.zero_grad()
 
     def model_backward(self, loss: torch.Tensor) -> None:
         """Compute the gradients of a finite loss."""
@@ -128,10 +130,8 @@ class ModelKeeper:
 
     def model_update(self, names: Names = None) -> None:
         """Step the optimisers."""
-        for name in self.get_model_names(names):
-            optim = self._optims[name]
-            if optim is not None:
-                optim.step()
+        for optim in self._chosen(self._optims, names):
+            optim.step()
 
     def model_backward_and_update(self, loss: torch.Tensor, names: Names = None) -> None:
         """Clear gradients, compute them anew and step."""

@@ -11,8 +11,9 @@ import numpy.typing as npt
 import torch
 from yacs.config import CfgNode
 
+from imo.files import atomic_path
+
 from ..metrics import macro_f1
-from ..utils.files import mkdir_if_missing, replacing
 from .build import EVALUATOR_REGISTRY
 
 
@@ -100,12 +101,10 @@ class Classification(EvaluatorBase):
 
     def _save_confusion(self, true: npt.NDArray[Any], pred: npt.NDArray[Any]) -> None:
         """Write the confusion matrix: row i, column j is the share of images of class i predicted as class j."""
-        labels = np.union1d(true, pred)
-        counts = torch.zeros(len(labels), len(labels), dtype=torch.float64)
-        cells = (torch.from_numpy(np.searchsorted(labels, true)), torch.from_numpy(np.searchsorted(labels, pred)))
-        counts.index_put_(cells, torch.ones(len(true), dtype=torch.float64), accumulate=True)
+        labels, codes = torch.from_numpy(np.stack([true, pred])).unique(return_inverse=True)
+        size = len(labels)
+        counts = torch.bincount(codes[0] * size + codes[1], minlength=size**2).view(size, size).double()
         path = os.path.join(self.cfg.OUTPUT_DIR, "cmat.pt")
-        mkdir_if_missing(self.cfg.OUTPUT_DIR)
-        with replacing(path) as temporary:
+        with atomic_path(path) as temporary:
             torch.save(counts / counts.sum(dim=1, keepdim=True).clamp(min=1), temporary)
         print(f"Confusion matrix is saved to {path}")

@@ -15,7 +15,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from .files import mkdir_if_missing, replacing
+from imo.files import atomic_path
 
 LATEST = "checkpoint"  # the file that names the newest checkpoint of a folder
 BEST = "model-best.pth.tar"
@@ -52,23 +52,22 @@ def save_checkpoint(
         remove_module_from_keys: save weights under the names they have outside DataParallel.
         model_name: file name; default: model.pth.tar-<epoch>.
     """
-    mkdir_if_missing(save_dir)
     weights = state["state_dict"]
     content = _plain({key: value for key, value in state.items() if key != "state_dict"})
     content["state_dict"] = _without_module(weights) if remove_module_from_keys else weights
 
     name = model_name or f"model.pth.tar-{state['epoch']}"
     fpath = os.path.join(save_dir, name)
-    with replacing(fpath) as temporary:
+    with atomic_path(fpath) as temporary:
         torch.save(content, temporary)
     print(f"Checkpoint saved to {fpath}")
 
-    with replacing(os.path.join(save_dir, LATEST)) as temporary, open(temporary, "w", encoding="utf-8") as file:
-        file.write(f"{name}\n")
+    with atomic_path(os.path.join(save_dir, LATEST)) as temporary:
+        temporary.write_text(f"{name}\n", encoding="utf-8")
 
     if is_best:
         best = os.path.join(save_dir, BEST)
-        with replacing(best) as temporary:
+        with atomic_path(best) as temporary:
             shutil.copy(fpath, temporary)
         print(f'Best checkpoint saved to "{best}"')
 

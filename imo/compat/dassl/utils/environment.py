@@ -15,8 +15,7 @@ def set_random_seed(seed: int) -> None:
     """Seed Python, NumPy and PyTorch on all devices."""
     random.seed(seed)
     np.random.seed(seed)
-    torch.manual_seed(seed)
-    torch.cuda.manual_seed_all(seed)
+    torch.manual_seed(seed)  # of all devices
 
 
 def collect_env_info() -> str:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from PIL import Image
@@ -34,13 +32,6 @@ def listdir_nohidden(path: str, sort: bool = False) -> list[str]:
     return sorted(names) if sort else names
 
 
-@contextmanager
-def replacing(path: str) -> Iterator[str]:
-    """A new file of a name that nobody foresees, to write to; when the block ends, it is renamed to `path`."""
-    with atomic_path(path) as temporary:
-        yield str(temporary)
-
-
 def read_json(fpath: str) -> Any:
     """The content of a JSON file."""
     with open(fpath, encoding="utf-8") as file:
@@ -49,8 +40,7 @@ def read_json(fpath: str) -> Any:
 
 def write_json(obj: Any, fpath: str) -> None:
     """Write a JSON file, whole or not at all; its folder is created if it is missing."""
-    mkdir_if_missing(os.path.dirname(fpath))
-    with replacing(fpath) as temporary, open(temporary, "w", encoding="utf-8") as file:
+    with atomic_path(fpath) as temporary, temporary.open("w", encoding="utf-8") as file:
         json.dump(obj, file, indent=4, separators=(",", ": "))
 
 

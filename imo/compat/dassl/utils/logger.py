@@ -23,12 +23,6 @@ class Logger:
             # Appending never destroys a log of the same name; line buffering keeps it whole up to a crash.
             self.file = open(fpath, "a", buffering=1, encoding="utf-8", opener=not_following)  # noqa: SIM115
 
-    def __enter__(self) -> Logger:
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self.close()
-
     def __getattr__(self, name: str) -> Any:
         """All other attributes, such as isatty or encoding, are the console's."""
         return getattr(self.console, name)
@@ -44,12 +38,6 @@ class Logger:
         self.console.flush()
         if self.file is not None:
             self.file.flush()
-
-    def close(self) -> None:
-        """Close the file and go on with the console alone."""
-        if self.file is not None:
-            self.file.close()
-            self.file = None
 
 
 def setup_logger(output: str | None = None) -> None:

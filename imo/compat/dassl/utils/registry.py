@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from .names import check_availability
+
 
 class Registry:
     """Classes or functions by their names, entered by `@REGISTRY.register()` above them or `REGISTRY.register(cls)`."""
@@ -28,6 +30,13 @@ class Registry:
             return self._entries[name]
         except KeyError:
             raise KeyError(f"{name!r} is not registered in the {self._name} registry") from None
+
+    def build(self, name: str, cfg: Any, **kwargs: Any) -> Any:
+        """Call the entry of that name with cfg and kwargs; ValueError, which suggests a name, if there is none."""
+        check_availability(name, self.registered_names())
+        if cfg.VERBOSE:
+            print(f"Loading {self._name.lower()}: {name}")
+        return self.get(name)(cfg, **kwargs)
 
     def registered_names(self) -> list[str]:
         """The names of all entries, in order of registration."""

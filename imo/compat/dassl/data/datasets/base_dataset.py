@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any
 
 from ...utils import check_isfile
@@ -29,32 +30,16 @@ class Datum:
         self._domain = domain
         self._classname = classname
 
-    @property
-    def impath(self) -> str:
-        """The path of the image."""
-        return self._impath
-
-    @property
-    def label(self) -> int:
-        """The number of the class."""
-        return self._label
-
-    @property
-    def domain(self) -> int:
-        """The number of the domain."""
-        return self._domain
-
-    @property
-    def classname(self) -> str:
-        """The name of the class."""
-        return self._classname
+    impath = property(attrgetter("_impath"), doc="The path of the image.")
+    label = property(attrgetter("_label"), doc="The number of the class.")
+    domain = property(attrgetter("_domain"), doc="The number of the domain.")
+    classname = property(attrgetter("_classname"), doc="The name of the class.")
 
 
 class DatasetBase:
     """The parts of a data set: train_x (labelled), train_u (unlabelled), val and test."""
 
     dataset_dir = ""  # the folder of the data set
-    domains: list[str] = []  # the names of all domains
 
     def __init__(
         self,
@@ -67,64 +52,24 @@ class DatasetBase:
         self._num_classes = self.get_num_classes(train_x)
         self._lab2cname, self._classnames = self.get_lab2cname(train_x)
 
-    @property
-    def train_x(self) -> Sequence[Datum]:
-        """Labelled training items."""
-        return self._train_x
-
-    @property
-    def train_u(self) -> Sequence[Datum] | None:
-        """Training items without labels."""
-        return self._train_u
-
-    @property
-    def val(self) -> Sequence[Datum] | None:
-        """Validation items."""
-        return self._val
-
-    @property
-    def test(self) -> Sequence[Datum] | None:
-        """Test items."""
-        return self._test
-
-    @property
-    def lab2cname(self) -> dict[int, str]:
-        """{label: class name}."""
-        return self._lab2cname
-
-    @property
-    def classnames(self) -> list[str]:
-        """The class names in order of their labels."""
-        return self._classnames
-
-    @property
-    def num_classes(self) -> int:
-        """The number of classes."""
-        return self._num_classes
+    train_x = property(attrgetter("_train_x"), doc="Labelled training items.")
+    train_u = property(attrgetter("_train_u"), doc="Training items without labels, or None.")
+    val = property(attrgetter("_val"), doc="Validation items, or None.")
+    test = property(attrgetter("_test"), doc="Test items, or None.")
+    lab2cname = property(attrgetter("_lab2cname"), doc="{label: class name}.")
+    classnames = property(attrgetter("_classnames"), doc="The class names in order of their labels.")
+    num_classes = property(attrgetter("_num_classes"), doc="The number of classes.")
 
     @staticmethod
     def get_num_classes(data_source: Sequence[Datum]) -> int:
         """The number of classes of some items: one more than the highest label."""
-        return max(item.label for item in data_source) + 1
+        return int(max(item.label for item in data_source)) + 1
 
     @staticmethod
     def get_lab2cname(data_source: Sequence[Datum]) -> tuple[dict[int, str], list[str]]:
         """{label: class name} of some items, and the class names in order of their labels."""
         mapping = {item.label: item.classname for item in data_source}
         return mapping, [mapping[label] for label in sorted(mapping)]
-
-    def check_input_domains(self, source_domains: Sequence[str], target_domains: Sequence[str]) -> None:
-        """Raise ValueError if no source or no target domain is given, or one does not exist."""
-        for role, names in (("source", source_domains), ("target", target_domains)):
-            if not names:
-                raise ValueError(f"no {role} domain is given")
-            self.is_input_domain_valid(names)
-
-    def is_input_domain_valid(self, input_domains: Sequence[str]) -> None:
-        """Raise ValueError if a domain does not exist."""
-        for name in input_domains:
-            if name not in self.domains:
-                raise ValueError(f"domain must be one of {self.domains}, but got [{name}]")
 
     def generate_fewshot_dataset(
         self, *data_sources: Sequence[Datum], num_shots: int = -1, repeat: bool = False
@@ -155,16 +100,7 @@ class DatasetBase:
 
     def split_dataset_by_label(self, data_source: Sequence[Datum]) -> dict[int, list[Datum]]:
         """{label: items}, classes in order of their first item."""
-        return self._grouped(data_source, "label")
-
-    def split_dataset_by_domain(self, data_source: Sequence[Datum]) -> dict[int, list[Datum]]:
-        """{domain: items}, domains in order of their first item."""
-        return self._grouped(data_source, "domain")
-
-    @staticmethod
-    def _grouped(data_source: Sequence[Datum], attribute: str) -> dict[int, list[Datum]]:
-        """{value: items} for an attribute, values in order of their first item."""
         groups: dict[int, list[Datum]] = defaultdict(list)
         for item in data_source:
-            groups[getattr(item, attribute)].append(item)
+            groups[item.label].append(item)
         return groups
