@@ -7,7 +7,7 @@ import contextlib
 import functools
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -20,7 +20,7 @@ from imo.errors import InputError
 from imo.files import refuse_links
 from imo.results import FILE_NAME
 from imo.trainers.base import distributed
-from imo.workbench import add_options, cli
+from imo.workbench import add_options
 from imo.workbench.options import Folder
 
 # isort: split
@@ -30,11 +30,6 @@ from dassl.engine import TRAINER_REGISTRY, TrainerX, build_trainer
 from dassl.utils import collect_env_info, set_random_seed, setup_logger
 
 env_info = functools.cache(collect_env_info)  # upstream's takes seconds
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """`imo train` with these arguments, by default those of the process. Returns the exit status."""
-    return cli.main(["train", *(sys.argv[1:] if argv is None else argv)])
 
 
 def parser() -> argparse.ArgumentParser:
