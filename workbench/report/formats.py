@@ -27,6 +27,11 @@ class Entry:
     best: bool = False
 
 
+def number(value: float, shown: str = "") -> Entry:
+    """A number as a format specification has it shown."""
+    return Entry(f"{value:{shown}}", value)
+
+
 @dataclass(frozen=True)
 class Table:
     """A table of a report.
@@ -45,7 +50,7 @@ class Table:
     def terminal(self, bold: bool) -> str:
         """For a screen; the best in bold, or with a star where the screen cannot."""
         table = self._tabulated("simple", (lambda text: f"\033[1m{text}\033[0m") if bold else lambda text: f"{text} *")
-        return "\n".join(part for part in (self.title, "", table, self.note) if part or part == "")
+        return "\n".join((self.title, "", table, self.note))
 
     def markdown(self) -> str:
         """Markdown; the best in bold."""
@@ -65,15 +70,8 @@ class Table:
 
         (tabulate has booktabs rules only in a style that escapes all cells, bold ones too, and leaves ±, → and ρ.)
         """
-
-        def line(cells: list[str]) -> str:
-            return " & ".join(cells) + r" \\"
-
-        rows = [
-            line([rf"\textbf{{{e.text.translate(_LATEX)}}}" if e.best else e.text.translate(_LATEX) for e in row])
-            for row in self.rows
-        ]
-        head = line([text.translate(_LATEX) for text in self.header])
+        texts = self._texts(lambda text: rf"\textbf{{{text}}}", lambda text: text.translate(_LATEX))
+        head, *rows = (" & ".join(cells) + r" \\" for cells in texts)
         caption = " ".join(part for part in (f"{self.title}.", self.note) if part).translate(_LATEX)
         return "\n".join(
             [
@@ -86,5 +84,10 @@ class Table:
     def _tabulated(
         self, style: str, emphasise: Callable[[str], str], escape: Callable[[str], str] = lambda text: text
     ) -> str:
+        header, *rows = self._texts(emphasise, escape)
+        return str(tabulate(rows, header, style, disable_numparse=True))
+
+    def _texts(self, emphasise: Callable[[str], str], escape: Callable[[str], str]) -> list[list[str]]:
+        """Header and rows as a format has them."""
         rows = [[emphasise(escape(e.text)) if e.best else escape(e.text) for e in row] for row in self.rows]
-        return str(tabulate(rows, [escape(text) for text in self.header], style, disable_numparse=True))
+        return [[escape(text) for text in self.header], *rows]
