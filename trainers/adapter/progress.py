@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
-
-from imo.errors import InputError
 
 
 class Progress(nn.Module):
@@ -19,7 +16,6 @@ class Progress(nn.Module):
     the random generators.
 
     Args:
-        settings: fingerprint of the run's options and weights.
         scaler: the run's gradient scaler.
         seconds: the run's seconds by stage, of which "train" is kept.
 
@@ -29,9 +25,9 @@ class Progress(nn.Module):
         best: state of the adapters in the epoch with the smallest area; empty without patience.
     """
 
-    def __init__(self, settings: str, scaler: torch.amp.GradScaler, seconds: dict[str, float]) -> None:
+    def __init__(self, scaler: torch.amp.GradScaler, seconds: dict[str, float]) -> None:
         super().__init__()
-        self.settings, self.scaler, self.seconds = settings, scaler, seconds
+        self.scaler, self.seconds = scaler, seconds
         self.curve: list[tuple[int, float]] = []
         self.validation: list[dict[str, float]] = []
         self.best: dict[str, torch.Tensor] = {}
@@ -41,7 +37,6 @@ class Progress(nn.Module):
     def get_extra_state(self) -> dict[str, Any]:
         """What checkpoints hold, as tensors and built-in types."""
         return {
-            "settings": self.settings,
             "curve": self.curve,
             "validation": self.validation,
             "best": self.best,
@@ -55,20 +50,8 @@ class Progress(nn.Module):
         self.curve, self.validation, self.best = state["curve"], state["validation"], state["best"]
         self._loaded = state
 
-    def resume(self, directory: str) -> None:
-        """Go on from the checkpoint that was loaded: restore the random generators, the scaler and the seconds.
-
-        Args:
-            directory: of the checkpoint, for the message.
-
-        Raises:
-            InputError: the checkpoint was written by a run with other options or weights.
-        """
-        if self._loaded["settings"] != self.settings:
-            raise InputError(
-                f"{directory}: holds a half-done run with other settings or weights; remove it, or choose another "
-                f"--output-dir (OUTPUT for scripts)"
-            )
+    def resume(self) -> None:
+        """Go on from the checkpoint that was loaded: restore the random generators, the scaler and the seconds."""
         set_random_states(self._loaded["random"])
         self.scaler.load_state_dict(self._loaded["scaler"])
         self.seconds["train"] = self._loaded["seconds"]
@@ -91,18 +74,6 @@ class Progress(nn.Module):
         """Whether the last `patience` epochs (0 for any number) brought no smaller area than the best before them."""
         areas = [found["area"] for found in self.validation]
         return bool(patience and areas) and len(areas) - 1 - areas.index(min(areas)) >= patience
-
-
-@contextlib.contextmanager
-def checkpoint_errors(directory: str) -> Iterator[None]:
-    """What fails within the block is told as a checkpoint that cannot be resumed (InputError)."""
-    try:
-        yield
-    except (RuntimeError, KeyError, EOFError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(
-            f"--resume: the checkpoint in {directory} is damaged or does not fit ({reason}); remove it"
-        ) from error
 
 
 def random_states() -> dict[str, Any]:
