@@ -235,6 +235,6 @@ def unfinished(runs: Iterable[Run]) -> list[Run]:
     known: dict[str, Inputs] = {}
     for run in runs:
         args = train.parser().parse_args(run.argv)
-        if Path(args.model_dir) in todo or train.finished(args, train.setup_cfg(args), known) is None:
+        if train.finished(args, train.setup_cfg(args), known) is None or Path(args.model_dir) in todo:
             todo[run.folder] = run
     return list(todo.values())
