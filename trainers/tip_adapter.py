@@ -7,6 +7,7 @@ from tqdm import tqdm
 
 from imo.classify.cache import CacheModel
 from imo.classify.search import PAPER_GRID, search
+from imo.pieces import in_pieces
 from imo.trainers.base import Method, Queries, Task, TextClassifier, method
 
 
@@ -57,9 +58,12 @@ class TipAdapter(Method):
 
     def logits(self, queries: Queries) -> torch.Tensor:
         cache, beta = self.cache(queries.text), self.settings["beta"]
-        chunks = self.compared(queries).split(256)  # the affinity of all queries at once may not fit in memory
-        scores = torch.cat([cache.class_scores(cache.affinity(chunk), beta) for chunk in chunks])
-        return queries.zero_shot_logits() + self.settings["alpha"] * scores
+
+        def scores(features: torch.Tensor) -> torch.Tensor:
+            return cache.class_scores(cache.affinity(features), beta)
+
+        # The affinity of all queries at once may not fit in memory.
+        return queries.zero_shot_logits() + self.settings["alpha"] * in_pieces(scores, self.compared(queries), 256)
 
     def restrict(self, classes: torch.Tensor) -> None:
         self.keep_keys(classes)

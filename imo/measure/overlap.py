@@ -14,9 +14,9 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from imo.checks import check_labels, check_matrix
+from imo.checks import check_labels, check_matrix, check_number
 from imo.errors import InputError
-from imo.measure.similarity import Counts, Similarities, interval
+from imo.measure.similarity import Counts, Similarities, interval, total
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,7 @@ class OverlapReport(SimilarityReport):
     between_variance: float
 
 
+@torch.no_grad()
 def overlap(features: torch.Tensor, labels: torch.Tensor, seed: int = 0, most: int | None = 4000) -> OverlapReport:
     """Measure the intra-modal overlap of a labelled set, over all pairs of different images.
 
@@ -62,13 +63,16 @@ def overlap(features: torch.Tensor, labels: torch.Tensor, seed: int = 0, most: i
         features: (N, d) floating; normalised here.
         labels: (N,) int64.
         seed: seed of the random sample.
-        most: largest number of images; of a larger set a random sample of this size is measured, which makes `interval`
-            wider. None to measure all: memory does not grow with N, time does with N^2 (minutes for 50,000).
+        most: largest number of images, 3 or more; of a larger set a random sample of this size is measured, which makes
+            `interval` wider. None to measure all: memory does not grow with N, time does with N^2 (minutes for 50,000).
 
     Raises:
         InputError: wrong shapes or dtypes, NaN, or labels that give no paired or no unpaired similarities.
     """
     features, labels = checked(features, labels)
+    check_number("seed", seed, whole=True)
+    if most is not None:
+        check_number("most", most, least=3, whole=True)
     if most is not None and len(features) > most:
         chosen = torch.randperm(len(features), generator=torch.Generator().manual_seed(seed))[:most]
         features, labels = features[chosen.to(features.device)], labels[chosen.to(features.device)]
@@ -148,15 +152,16 @@ def image_report(similarities: Similarities, counts: Counts, influence: torch.Te
     features = similarities.rows
     classes = ClassSums.of(features, similarities.row_labels)
     # The sum over pairs follows from the sum over images: sum_ij f_i f_j = |sum_i f_i|^2, which includes i = j.
-    squares = features.double().square().sum()
-    paired, everything = classes.sums.square().sum() - squares, classes.sums.sum(0).square().sum() - squares
+    squares = total(features.double().square().sum(1))
+    paired, everything = total(classes.sums.square()) - squares, classes.sums.sum(0).square().sum() - squares
     paired_pairs = int((classes.sizes * (classes.sizes - 1)).sum())
     unpaired_pairs = len(features) * (len(features) - 1) - paired_pairs
+    from_mean = (features - classes.means.to(features.dtype)[classes.index]).square().sum(1).double()
     from_centre = (classes.means - classes.sums.sum(0) / len(features)).square().sum(1)
     return OverlapReport(
         **shared(counts, influence),
         paired=float(paired / paired_pairs),
         unpaired=float((everything - paired) / unpaired_pairs),
-        within_variance=float((features - classes.means.to(features.dtype)[classes.index]).square().sum(1).mean()),
+        within_variance=float(total(from_mean) / len(features)),
         between_variance=float((from_centre * classes.sizes).sum() / len(features)),
     )

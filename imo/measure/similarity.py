@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 import torch
 
+from imo.pieces import MULTIPLIED, in_pieces
+
 BINS = 200  # number of bins of a histogram over [-1, 1]
 _FINE = 500 * BINS  # number of levels of a large set
 _EXACT = 1000**2  # number of similarities up to which each distinct one is a level
@@ -46,7 +48,7 @@ class Counts:
 
     def separation(self) -> float:
         """Probability that a paired similarity is higher than an unpaired one; a tie counts half (Mann-Whitney)."""
-        return float((self.paired * _at_most(self.unpaired)).sum() / self.paired.sum())
+        return float(total(self.paired * _at_most(self.unpaired)) / self.paired.sum())
 
     def resolution(self) -> float:
         """Bound on the error of `separation`: half the probability that a paired and an unpaired similarity fall into
@@ -54,7 +56,12 @@ class Counts:
         if self.exact:
             return 0.0
         shares = self.paired.double() / self.paired.sum() * (self.unpaired.double() / self.unpaired.sum())
-        return float(shares.sum() / 2)
+        return float(total(shares) / 2)
+
+
+def total(values: torch.Tensor) -> torch.Tensor:
+    """Sum of all values, one after the other: the same digits for any number of threads."""
+    return values.flatten().cumsum(0)[-1]
 
 
 def _at_most(counts: torch.Tensor) -> torch.Tensor:
@@ -80,10 +87,14 @@ class Similarities:
         self.exact = len(rows) * len(columns) <= _EXACT
         self._step = len(rows) if self.exact else max(1, _CHUNK // len(columns))
         if self.exact:
-            values, self._levels = torch.unique(rows @ columns.T, return_inverse=True)
+            values, self._levels = torch.unique(self._similarity(rows), return_inverse=True)
         else:
             values = (torch.arange(_FINE, device=rows.device) + 0.5) * (2 / _FINE) - 1
         self._bins = _bin(values, BINS)
+
+    def _similarity(self, rows: torch.Tensor) -> torch.Tensor:
+        """Similarities (n, M) of some rows (n, d); each pair's is the same in every chunk."""
+        return in_pieces(lambda part: part @ self.columns.T, rows, MULTIPLIED)
 
     def _chunks(self, chosen: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Yield the chosen rows' numbers, chunk by chunk, (n,), with codes (n, M) of their similarities.
@@ -93,7 +104,7 @@ class Similarities:
         """
         most = len(self._bins)
         for rows in chosen.split(self._step):
-            codes = self._levels[rows] if self.exact else _bin(self.rows[rows] @ self.columns.T, _FINE)
+            codes = self._levels[rows] if self.exact else _bin(self._similarity(self.rows[rows]), _FINE)
             codes += most * (self.row_labels[rows, None] == self.column_labels)
             if self.one_set:
                 codes[torch.arange(len(rows), device=rows.device), rows] = 2 * most
@@ -131,7 +142,7 @@ def error(influence: torch.Tensor) -> float:
     Pairs that share an image are not independent. Images are, so the variance is the sum of their squared influences
     (the infinitesimal jackknife; for two independent samples, DeLong's estimate).
     """
-    return float(influence.square().sum().sqrt())
+    return float(total(influence.square()).sqrt())
 
 
 def interval(separation: float, influence: torch.Tensor) -> tuple[float, float]:

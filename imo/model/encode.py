@@ -11,36 +11,40 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from imo.checks import check_floating, check_kind
 from imo.errors import InputError
-from imo.model.adapter import adapters_switched
+from imo.model.adapter import adapters_switched, check_clip
 from imo.model.backbone import tokenize, unknown_words
+from imo.pieces import ENCODED, in_pieces
 
 
 def encode_images(model: nn.Module, images: torch.Tensor, corrected: bool = False) -> torch.Tensor:
-    """Image features, not normalised.
+    """Image features, not normalised. Those of an image are the same to the last bit whatever images stand beside it.
 
     Args:
         model: CLIP; for corrected features, with adapters.
-        images: (B, 3, H, W), preprocessed.
+        images: (B, 3, H, W) floating, preprocessed as `load_clip` says; pixels of 0 to 255 are not.
         corrected: whether the adapters are on (the paper's VEimo) or off (the original CLIP).
 
     Returns:
         (B, d) float32, on the model's device.
 
     Raises:
-        InputError: wrong shape, NaN or infinity, or no adapters to switch on.
+        InputError: wrong shape or dtype, NaN or infinity, or no adapters to switch on.
     """
+    check_clip(model)
+    check_kind("corrected", corrected, bool)
     visual: Any = model.visual
     side = visual.input_resolution
-    if not torch.is_tensor(images) or images.shape[1:] != (3, side, side) or not len(images):
-        got = tuple(images.shape) if torch.is_tensor(images) else type(images).__name__
+    check_floating("images", images, "a floating tensor, made by the preprocessing that load_clip returns")
+    if images.shape[1:] != (3, side, side) or not len(images):
+        got = tuple(images.shape)
         raise InputError(f"images: expected shape (B, 3, {side}, {side}) and at least one, got {got}")
     if not torch.isfinite(images).all():
         raise InputError("images: hold NaN or infinity")
     return forward_images(model, images, corrected)
 
 
-@torch.no_grad()
 def forward_images(
     model: nn.Module, images: torch.Tensor, corrected: bool = False, autocast: torch.dtype | None = None
 ) -> torch.Tensor:
@@ -50,10 +54,17 @@ def forward_images(
         autocast: dtype of matrix products; None for that of the weights.
     """
     visual: Any = model.visual
+    device = visual.conv1.weight.device
+    with adapters_switched(model, corrected), torch.autocast(device.type, autocast, autocast is not None):
+        return in_pieces(lambda part: forward_whole(model, part), images, ENCODED)
+
+
+@torch.no_grad()
+def forward_whole(model: nn.Module, images: torch.Tensor) -> torch.Tensor:
+    """Features (B, d) float32 of a batch as it is, which are rounded as its size has it. Adapters stay on or off."""
+    visual: Any = model.visual
     weight = visual.conv1.weight
-    images = images.to(weight.device, weight.dtype, non_blocking=True)
-    with adapters_switched(model, corrected), torch.autocast(weight.device.type, autocast, autocast is not None):
-        features: torch.Tensor = visual(images)
+    features: torch.Tensor = visual(images.to(weight.device, weight.dtype, non_blocking=True))
     return features.float()
 
 
@@ -91,53 +102,67 @@ def _joined(block: Sequence[Mapping[str, torch.Tensor]]) -> dict[str, torch.Tens
     return {name: torch.cat([part[name] for part in block]).float().cpu() for name in block[0]}
 
 
-def text_classifier(
-    model: nn.Module, classnames: Sequence[str], templates: str | Sequence[str], batch_size: int = 256
-) -> torch.Tensor:
+def text_classifier(model: nn.Module, classnames: Iterable[str], templates: str | Iterable[str]) -> torch.Tensor:
     """Zero-shot classifier: for each class the mean of its normalised text features over templates, normalised.
 
     Args:
         model: CLIP.
         classnames: C names; underscores are read as spaces.
         templates: one or several texts, each with one `{}` where the class name goes.
-        batch_size: prompts per forward pass.
 
     Returns:
         (C, d) float32, normalised rows.
 
     Raises:
-        InputError: no names, no templates, a template without `{}`, or a prompt that is too long.
+        InputError: no names, no templates, a template without `{}`, two names of equal prompts, a prompt that is too
+            long, or other objects than texts.
     """
-    features = F.normalize(encode_texts(model, classnames, templates, batch_size), dim=-1)
-    return F.normalize(features.mean(dim=1), dim=-1)
+    names, seen = _texts("classnames", classnames), dict[str, str]()
+    for name in names:
+        prompt = " ".join(name.replace("_", " ").lower().split())  # as CLIP's tokenizer reads it
+        if prompt in seen:
+            raise InputError(f"classnames: '{seen[prompt]}' and '{name}' give equal prompts; rename one of the classes")
+        seen[prompt] = name
+    return mean_direction(encode_texts(model, names, templates))
+
+
+def mean_direction(features: torch.Tensor) -> torch.Tensor:
+    """The classifier (C, d) of text features (C, T, d): means over templates of normalised features, normalised."""
+    return F.normalize(F.normalize(features, dim=-1).mean(dim=1), dim=-1)
 
 
 @torch.no_grad()
-def encode_texts(
-    model: nn.Module, classnames: Sequence[str], templates: str | Sequence[str], batch_size: int = 256
-) -> torch.Tensor:
-    """Text features (C, T, d) of C classes in T templates, float32, not normalised.
+def encode_texts(model: nn.Module, classnames: Iterable[str], templates: str | Iterable[str]) -> torch.Tensor:
+    """Text features (C, T, d) of C classes in T templates, float32, not normalised. Those of a text are the same to the
+    last bit whatever texts stand beside it.
 
-    Arguments and errors are those of `text_classifier`. Words that the model does not know give a warning.
+    Arguments and errors are those of `text_classifier`, but that two classes may have equal prompts (some of ImageNet's
+    have). Words that the model does not know give a warning.
     """
-    templates = [templates] if isinstance(templates, str) else list(templates)
-    if not classnames or not templates:
-        raise InputError(f"expected class names and templates, got {len(classnames)} names, {len(templates)} templates")
+    check_clip(model)
+    names = _texts("classnames", classnames)
+    templates = [templates] if isinstance(templates, str) else _texts("templates", templates)
     for template in templates:
         if template.count("{}") != 1:
             raise InputError(f"templates: expected one '{{}}' where the class name goes, got '{template}'")
-    prompts = [template.format(name.replace("_", " ")) for name in classnames for template in templates]
+    prompts = [template.replace("{}", name.replace("_", " ")) for name in names for template in templates]
     unknown = unknown_words(model, prompts)
     if unknown:
         warnings.warn(f"prompt words without meaning to this backbone: {', '.join(unknown)}", stacklevel=3)
     encode_text: Any = model.encode_text
-    to_tokens = getattr(model, "tokenize", tokenize)
-    device = next(model.parameters()).device
-    features = [
-        encode_text(_tokens(to_tokens, prompts[i : i + batch_size]).to(device)).float()
-        for i in range(0, len(prompts), batch_size)
-    ]
-    return torch.cat(features).view(len(classnames), len(templates), -1)
+    tokens = _tokens(getattr(model, "tokenize", tokenize), prompts).to(next(model.parameters()).device)
+    return in_pieces(encode_text, tokens, ENCODED).float().view(len(names), len(templates), -1)
+
+
+def _texts(name: str, values: Iterable[str]) -> list[str]:
+    """The texts that an argument gives, at least one. (A set has no order, which the rows of a result need.)"""
+    try:
+        texts = [] if isinstance(values, str | set | frozenset) else list(values)
+    except TypeError:  # nothing that can be gone through
+        texts = []
+    if not texts or not all(isinstance(text, str) for text in texts):
+        raise InputError(f"{name}: expected a list of at least one str, got {values!r}")
+    return texts
 
 
 def _tokens(to_tokens: Any, prompts: Sequence[str]) -> torch.Tensor:

@@ -44,7 +44,7 @@ def interrupted():
 
 def test_a_run_with_loading_processes(bench, interrupted):
     bench.data = bench.folder / "data"
-    make_dataset(bench.data, counts={"train": 4, "val": 100, "test": 3})
+    make_dataset(bench.data, counts={"train": 4, "val": 500, "test": 3})
     store, loading = bench.folder / "store", ("DATALOADER.TEST.BATCH_SIZE", 1, "DATALOADER.NUM_WORKERS", 2)
     argv = bench.argv("TipX", "IMO.STORE", store, "IMO.PASSES", 2, *loading)
     output = Path(argv[argv.index("--output-dir") + 1])
@@ -60,7 +60,7 @@ def test_a_run_with_loading_processes(bench, interrupted):
     again = bench.command(argv, output)
     assert again.status == 0, again.err
     # All views of the support set were kept, and what was encoded of the validation images.
-    assert 4 * 3 < again.results["images_encoded"]["clip"] <= 4 * 100 + 4 * 3
+    assert 4 * 3 < again.results["images_encoded"]["clip"] <= 4 * 500 + 4 * 3
 
 
 def test_a_comparison(assets, tmp_path, interrupted):

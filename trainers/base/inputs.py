@@ -30,7 +30,7 @@ Inputs = dict[str, str]
 
 _WITHOUT_EFFECT = (
     "OUTPUT_DIR", "RESUME", "VERBOSE", "TRAIN.PRINT_FREQ", "TRAIN.CHECKPOINT_FREQ", "DATASET.ROOT", "DATASET.CFG",
-    "DATASET.SHIFTS", "DATALOADER.NUM_WORKERS", "IMO.STORE", "IMO.CFG", "IMO.REDO",
+    "DATASET.SHIFTS", "DATALOADER.NUM_WORKERS", "DATALOADER.TEST.BATCH_SIZE", "IMO.STORE", "IMO.CFG", "IMO.REDO",
     "IMO.ADAPTER",  # the adapter counts by its content
 )  # fmt: skip
 _DATA = {  # names that `data_of` and `state_of` give, in words

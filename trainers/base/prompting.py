@@ -14,7 +14,7 @@ from tqdm import tqdm
 from yacs.config import CfgNode
 
 from imo.errors import InputError
-from imo.model.encode import encode_images
+from imo.model.encode import encode_images, forward_whole
 from imo.model.prompts import PromptLearner
 from imo.results import Prompts
 from imo.trainers.base.clip_trainer import ClipTrainer
@@ -89,7 +89,9 @@ class PromptTrainer(ClipTrainer):
 
     def model_inference(self, image: torch.Tensor) -> torch.Tensor:
         """Logits (B, C) of images (B, 3, H, W)."""
-        features = F.normalize(encode_images(self.clip_model, image), dim=-1).to(self.clip_model.dtype)
+        # A training batch is encoded as it is: in pieces, CoCoOp's batches of one image would take many times as long.
+        encode = forward_whole if self.learner.training else encode_images
+        features = F.normalize(encode(self.clip_model, image), dim=-1).to(self.clip_model.dtype)
         logits: torch.Tensor = self.clip_model.logit_scale.exp() * self.similarities(features)
         return logits
 

@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 
 from imo.errors import InputError
 from imo.model.backbone import unknown_words
-from imo.model.encode import encode_texts
+from imo.model.encode import encode_texts, mean_direction
 from imo.results import Prompts
 from imo.trainers.base.task import TextClassifier
 
@@ -30,13 +29,13 @@ def classifier_of(
     Raises:
         InputError: text features that hold NaN or infinity.
     """
-    prompts = [t.format(c.replace("_", " ")) for c in classnames for t in templates]
+    prompts = [t.replace("{}", c.replace("_", " ")) for c in classnames for t in templates]
     print(f"Prompts: {prompts[:3]}{' ...' if len(prompts) > 3 else ''} ({len(prompts)} in all)")
     unknown = warn_of_unknown(model, backbone, prompts)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # unknown words are said above
         features = encode_texts(model, classnames, templates)
-    weights = F.normalize(F.normalize(features, dim=-1).mean(1), dim=-1).cpu()
+    weights = mean_direction(features).cpu()
     if not torch.isfinite(weights).all():
         raise InputError(
             f"MODEL.BACKBONE.NAME: text features of '{backbone}' hold NaN or infinity; restore its weights"

@@ -24,6 +24,7 @@ from yacs.config import CfgNode
 from imo.errors import InputError
 from imo.files import open_image
 from imo.model.encode import forward_images, in_blocks
+from imo.pieces import ENCODED, in_pieces
 from imo.store import FeatureStore, identity, view_identity
 from imo.trainers.base import distributed
 from imo.trainers.base.transforms import are_ours, build_transform
@@ -174,7 +175,8 @@ class ViewEncoder:
             key: what the rows depend on beside the backbone and the views, as JSON values.
         """
         spaces = {"rows": {**self._space, "view": "test", "rows": dict(key)}}
-        return self._fetch(items, _Wanted([None], spaces, {"rows": torch.no_grad()(compute)}, "rows", what))
+        in_whole_pieces = functools.partial(in_pieces, torch.no_grad()(compute), size=ENCODED)
+        return self._fetch(items, _Wanted([None], spaces, {"rows": in_whole_pieces}, "rows", what))
 
     def _fetch(self, items: Sequence[Any], wanted: _Wanted) -> torch.Tensor:
         """Rows of the items. Each of several processes encodes its share into the store, where all find the rest."""
@@ -213,7 +215,7 @@ class ViewEncoder:
 
     def _batches(self, views: _Views, chosen: list[int], label: str) -> Iterator[torch.Tensor]:
         """Batches of the chosen views, on the model's device and in its data type."""
-        size = self.cfg.DATALOADER.TEST.BATCH_SIZE
+        size = ENCODED * -(-self.cfg.DATALOADER.TEST.BATCH_SIZE // ENCODED)
         workers = loader_workers(self.cfg.DATALOADER.NUM_WORKERS, -(-len(chosen) // size))
         pinned = self._weight.device.type == "cuda"
         loader = DataLoader(views, size, sampler=chosen, num_workers=workers, pin_memory=pinned)

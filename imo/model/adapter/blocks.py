@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from imo.checks import check_number
 from imo.errors import InputError
 
 
@@ -72,12 +73,19 @@ class _AdaptedBlock(nn.Module):
         return scaled
 
 
+def check_clip(model: nn.Module) -> None:
+    """Raise InputError unless `model` is a CLIP model."""
+    if not isinstance(model, nn.Module) or not hasattr(model, "visual"):
+        raise InputError(f"model: expected CLIP, as imo.load_clip gives it, got {type(model).__name__}")
+
+
 def blocks_of(model: nn.Module) -> list[Any]:
     """The residual blocks of CLIP's visual tower, first to last.
 
     Raises:
-        InputError: the tower is no vision transformer, or its blocks are not built like CLIP's.
+        InputError: the tower is no vision transformer, or its blocks are not built like CLIP's; or there is no tower.
     """
+    check_clip(model)
     visual: Any = model.visual
     blocks = list(visual.transformer.resblocks) if hasattr(visual, "transformer") else []
     if not blocks or any(not hasattr(block, "ln_1") or hasattr(block, "ln_attn") for block in blocks):
@@ -91,6 +99,7 @@ def blocks_of(model: nn.Module) -> list[Any]:
 
 def adapters_of(model: nn.Module) -> list[Adapter]:
     """The adapters in CLIP's visual tower, first block to last; empty if none are attached."""
+    check_clip(model)
     if not hasattr(model.visual, "transformer"):
         return []
     return [block.adapter for block in blocks_of(model) if isinstance(block, _AdaptedBlock)]
@@ -111,8 +120,11 @@ def attach_adapters(model: nn.Module, bottleneck: int = 64, scale: float = 0.03,
     Raises:
         InputError: the visual tower is no transformer or has adapters already; or bottleneck or dropout out of range.
     """
-    if bottleneck < 1 or not 0 <= dropout < 1:
-        raise InputError(f"adapters: bottleneck must be at least 1 and dropout in [0, 1), got {bottleneck}, {dropout}")
+    check_number("bottleneck", bottleneck, least=1, whole=True)
+    check_number("scale", scale)
+    check_number("dropout", dropout, least=0)
+    if dropout >= 1:
+        raise InputError(f"dropout: expected a number below 1, got {dropout}")
     if adapters_of(model):
         raise InputError("adapters are attached already; load the backbone afresh for others")
     model.requires_grad_(False)

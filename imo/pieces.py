@@ -1,0 +1,34 @@
+"""Computes rows in pieces of one size, so that a row has the same bits whatever stands beside it.
+
+A matrix product rounds differently where it has another shape: in a batch of one image, or in the small rest at the end
+of a data set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+# Images or texts that an encoder sees at once. An even share of an element-wise operation falls to each thread; PyTorch
+# rounds the last elements of a share differently unless it is a multiple of 32 elements long. With this factor (2 x 3 x
+# 5) and the width of CLIP's layers it is, for all usual numbers of threads.
+ENCODED = 30
+
+MULTIPLIED = 32  # rows of a product of feature matrices
+
+
+def in_pieces(function: Callable[[torch.Tensor], torch.Tensor], rows: torch.Tensor, size: int) -> torch.Tensor:
+    """`function(rows)`, computed `size` rows at a time. The last piece is filled up with copies of its last row.
+
+    Args:
+        function: computes each row of its result from the same row of its argument: (size, ...) -> (size, ...).
+        rows: (N, ...), N at least 1.
+        size: of a piece; another size may give other last bits.
+    """
+    parts = []
+    for part in rows.split(size):
+        count = len(part)
+        filler = part[-1:].expand(size - count, *part.shape[1:])
+        parts.append(function(torch.cat([part, filler]) if count < size else part)[:count])
+    return torch.cat(parts)
