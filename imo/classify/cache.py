@@ -1,6 +1,7 @@
 """The cache model of Tip-Adapter: affinities of queries to keys, and scores of classes.
 
 Source: Zhang et al., ECCV 2022, https://arxiv.org/abs/2207.09519. Features are rows; they are L2-normalised here.
+All is computed in float32, half precision too, and in float64 where the keys are float64.
 """
 
 from __future__ import annotations
@@ -12,8 +13,7 @@ from collections.abc import Iterator, Sequence
 import torch
 import torch.nn.functional as F
 
-from imo.checks import check_labels, check_matrix
-from imo.errors import InputError
+from imo.checks import check_floating, check_labels, check_matrix, check_number
 
 
 class CacheModel:
@@ -23,7 +23,7 @@ class CacheModel:
         keys: (M, d) floating; normalised here.
         labels: (M,) int64 class of each key. A class may have any number of keys, or none.
         num_classes: C.
-        weights: (M,) factor on each key's value, of the keys' dtype; None for factors of 1.
+        weights: (M,) floating factor on each key's value, float64 if the keys are; None for factors of 1.
 
     Raises:
         InputError: wrong shape, dtype or label range, NaN, no keys.
@@ -32,10 +32,12 @@ class CacheModel:
     def __init__(
         self, keys: torch.Tensor, labels: torch.Tensor, num_classes: int, weights: torch.Tensor | None = None
     ) -> None:
-        check_matrix("keys", keys)
+        keys = check_matrix("keys", keys)
+        check_number("num_classes", num_classes, least=1, whole=True)
         check_labels("labels", labels, len(keys), num_classes)
         if weights is not None:
-            check_matrix("weights", weights[None], len(keys), keys.dtype)
+            check_floating("weights", weights)
+            weights = check_matrix("weights", weights[None], len(keys), keys.dtype)[0]
         self.keys = F.normalize(keys, dim=-1)
         self.labels = labels.to(keys.device)
         self.weights = weights
@@ -44,7 +46,7 @@ class CacheModel:
 
     def affinity(self, queries: torch.Tensor) -> torch.Tensor:
         """Cosine similarity of each query to each key. (N, d) -> (N, M)."""
-        check_matrix("queries", queries, self.keys.shape[1], self.keys.dtype)
+        queries = check_matrix("queries", queries, self.keys.shape[1], self.keys.dtype)
         return F.normalize(queries, dim=-1) @ self.keys.T
 
     def class_scores(self, affinity: torch.Tensor, beta: float, own_keys: torch.Tensor | None = None) -> torch.Tensor:
@@ -52,9 +54,12 @@ class CacheModel:
 
         Args:
             affinity: (N, M), from `affinity`.
-            beta: sharpness; higher values give more weight to the most similar keys.
+            beta: sharpness, at least 0; higher values give more weight to the most similar keys.
             own_keys: (N,) int64 position of a key that each query leaves out. Where the queries are the support set
                 itself, these are the queries' own keys (leave-one-out).
+
+        Raises:
+            InputError: wrong shapes, dtypes or key positions, NaN, or a negative beta.
         """
         return next(self.scores_by_beta(affinity, (beta,), own_keys))
 
@@ -63,8 +68,10 @@ class CacheModel:
     ) -> Iterator[torch.Tensor]:
         """Yield `class_scores`, (N, C), at each of several ascending betas. Evenly spaced betas are fast: they need two
         exponentials of the whole matrix in all."""
-        if affinity.ndim != 2 or affinity.shape[1] != len(self.labels):
-            raise InputError(f"affinity: expected shape (N, {len(self.labels)}), got {tuple(affinity.shape)}")
+        affinity = check_matrix("affinity", affinity, len(self.labels), self.keys.dtype)
+        check_number("beta", betas[0], least=0)
+        if own_keys is not None:
+            check_labels("own_keys", own_keys, len(affinity), len(self.labels))
         distance = self._sums.arrange(1 - affinity)
         values = torch.exp(-betas[0] * distance)
         if self.weights is not None:
@@ -82,8 +89,7 @@ class CacheModel:
 
     def sum_by_class(self, values: torch.Tensor) -> torch.Tensor:
         """Sum of each row's values over the keys of each class, `values L`. (N, M) -> (N, C)."""
-        if values.ndim != 2 or values.shape[1] != len(self.labels):
-            raise InputError(f"values: expected shape (N, {len(self.labels)}), got {tuple(values.shape)}")
+        values = check_matrix("values", values, len(self.labels))
         return self._sums(self._sums.arrange(values))
 
 

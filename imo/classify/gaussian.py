@@ -37,9 +37,9 @@ class SharedGaussian:
         if not torch.is_tensor(views) or views.ndim != 3 or not len(views):
             got = tuple(views.shape) if torch.is_tensor(views) else type(views).__name__
             raise InputError(f"views: expected shape (M, p, d) and at least one image, got {got}")
-        check_matrix("views", views.flatten(0, 1))
+        rows = check_matrix("views", views.flatten(0, 1))
         check_labels("labels", labels, len(views), num_classes)
-        self._labels, self._dtype = labels, views.dtype
+        self._labels, self._dtype = labels, rows.dtype
         samples = F.normalize(views.double(), dim=-1)
         self._passes, self._size = samples.shape[1:]
         one_hot = F.one_hot(labels, num_classes).double()
@@ -57,6 +57,7 @@ class SharedGaussian:
 
     def logits(self, queries: torch.Tensor) -> torch.Tensor:
         """Logits (N, C) of queries (N, d), which are normalised here."""
+        queries = check_matrix("queries", queries, self._size, self._dtype)
         found: torch.Tensor = F.normalize(queries, dim=-1) @ self.weights.T + self.bias
         return found
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import torch
 
-_BLOCK = 1024  # number of doubtful settings whose logits are in memory at a time
+BLOCK = 1024  # number of doubtful settings whose logits are in memory at a time
 _ROUNDING = 16  # bound on an end's rounding error, in units of eps times the magnitudes that it was computed from
 
 
@@ -33,11 +33,11 @@ class Logits:
     targets: torch.Tensor
 
     def right(self, rows: torch.Tensor, alphas: torch.Tensor, gammas: torch.Tensor) -> torch.Tensor:
-        """Compute logits for k pairs of a sample and a setting; returns (k,) bool, whether the sample is right.
+        """Compute logits in float64 for k pairs of a sample and a setting; returns (k,) bool, whether it is right.
 
         Args:
             rows: (k,) int64 numbers of samples.
-            alphas, gammas: (k,) settings.
+            alphas, gammas: (k,) settings, float64.
         """
         logits = self.zero_shot[rows] + alphas[:, None] * self.scores[rows]
         if self.prior is not None:
@@ -130,21 +130,22 @@ class AlphaCounter:
     """Counts the samples that are right at each alpha and gamma of a grid.
 
     Args:
-        alphas: (A,) ascending.
-        gammas: G values, those of the intervals.
+        alphas: (A,) ascending, float64.
+        gammas: (G,) those of the intervals, float64.
+        dtype: of the intervals.
     """
 
-    def __init__(self, alphas: torch.Tensor, gammas: tuple[float, ...]) -> None:
-        self.alphas = alphas
-        self.gammas = torch.tensor(gammas, dtype=alphas.dtype, device=alphas.device)
+    def __init__(self, alphas: torch.Tensor, gammas: torch.Tensor, dtype: torch.dtype) -> None:
+        self._exact, self._gammas = alphas, gammas
+        self.alphas = alphas = alphas.to(dtype)
         nan = alphas.new_full((1,), torch.nan)
         self._before, self._after = torch.cat([nan, alphas]), torch.cat([alphas, nan])
 
     def __call__(self, logits: Logits, intervals: Intervals) -> torch.Tensor:
         """Number of right samples (G, A), int64.
 
-        Where an alpha is so near to an interval's end that rounding decides, the logits themselves are computed. So a
-        tie counts as in a search that tries setting by setting (argmax takes the first of equal logits).
+        Where an alpha is so near to an interval's end that rounding decides, the logits themselves are computed, in
+        float64. So a tie counts as in a search that tries setting by setting (argmax takes the first of equal logits).
         """
         low, high, steps = intervals.low, intervals.high, len(self.alphas)
         first = torch.searchsorted(self.alphas, low + intervals.low_error, right=True)
@@ -158,7 +159,7 @@ class AlphaCounter:
         starts = torch.bincount((first.masked_fill(nowhere, steps) + rows).flatten(), minlength=size)
         stops = torch.bincount((last.masked_fill(nowhere, steps) + rows).flatten(), minlength=size)
         counts = (starts - stops).view(len(low), steps + 1).cumsum(1)[:, :steps]
-        for pairs in doubtful.nonzero().split(_BLOCK):
+        for pairs in doubtful.nonzero().split(BLOCK):
             self._decide(logits, intervals, pairs, counts)
         return counts
 
@@ -174,6 +175,6 @@ class AlphaCounter:
         for end, error in ((intervals.low, intervals.low_error), (intervals.high, intervals.high_error)):
             end, error = end[g, row][:, None], error[g, row][:, None]
             near = near | ((self.alphas >= end - error) & (self.alphas <= end + error))
-        for pair, a in (block.T for block in near.nonzero().split(_BLOCK)):
-            right = logits.right(row[pair], self.alphas[a], self.gammas[g[pair]])
+        for pair, a in (block.T for block in near.nonzero().split(BLOCK)):
+            right = logits.right(row[pair], self._exact[a], self._gammas[g[pair]])
             counts.index_put_((g[pair][right], a[right]), counts.new_tensor(1), accumulate=True)

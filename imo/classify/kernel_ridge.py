@@ -25,8 +25,8 @@ class KernelRidge:
     """
 
     def __init__(self, kernel: torch.Tensor, targets: torch.Tensor) -> None:
-        check_matrix("kernel", kernel, len(kernel) if torch.is_tensor(kernel) else None)
-        check_matrix("targets", targets, dtype=kernel.dtype)
+        kernel = check_matrix("kernel", kernel, len(kernel) if torch.is_tensor(kernel) and kernel.ndim else None)
+        targets = check_matrix("targets", targets, dtype=kernel.dtype)
         if len(targets) != len(kernel):
             raise InputError(f"targets: expected {len(kernel)} rows as in kernel, got {len(targets)}")
         values, self._basis = torch.linalg.eigh(kernel)
@@ -46,6 +46,7 @@ class KernelRidge:
             ridge: above 0.
             own_keys: (N,) int64 position of the image that is left out of the fit for each query; None for none.
         """
+        cross = check_matrix("cross", cross, len(self._basis), self._basis.dtype)
         projected = cross @ self._basis
         inverse = 1 / (self._values + ridge)
         predictions: torch.Tensor = projected @ (self._targets * inverse[:, None])

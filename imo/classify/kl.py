@@ -10,8 +10,10 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-from imo.checks import check_matrix
+from imo.checks import check_floating, check_kind, check_labels, check_matrix, check_number, check_rows
 from imo.classify.cache import CacheModel
+from imo.errors import InputError
+from imo.pieces import MULTIPLIED, in_pieces
 
 KL_TEMPERATURE = 0.5  # class probabilities are softmax(f W^T / 0.5)
 
@@ -26,10 +28,20 @@ def class_probabilities(features: torch.Tensor, classifier: torch.Tensor) -> tor
     Raises:
         InputError: wrong shapes or dtypes, NaN.
     """
-    check_matrix("classifier", classifier)
-    check_matrix("features", features, classifier.shape[1], classifier.dtype)
+    classifier = check_matrix("classifier", classifier)
+    features = check_matrix("features", features, classifier.shape[1], classifier.dtype)
     weights = F.normalize(classifier, dim=-1)
     return torch.softmax(F.normalize(features, dim=-1) @ weights.T / KL_TEMPERATURE, dim=-1)
+
+
+def _check_probabilities(
+    name: str, value: torch.Tensor, columns: int | None = None, dtype: torch.dtype | None = None
+) -> torch.Tensor:
+    """As `check_matrix`; the rows must also be class probabilities."""
+    probs = check_matrix(name, value, columns, dtype)
+    if probs.min() < 0 or ((probs.sum(1) - 1).abs() > 0.01).any():  # half precision is that far off in 1,000 classes
+        raise InputError(f"{name}: expected class probabilities, rows of numbers from 0 that add up to 1")
+    return probs
 
 
 def _relative_log(probs: torch.Tensor) -> torch.Tensor:
@@ -51,14 +63,27 @@ def kl_divergence(query_probs: torch.Tensor, key_probs: torch.Tensor) -> torch.T
     Raises:
         InputError: wrong shapes or dtypes, NaN.
     """
-    check_matrix("query_probs", query_probs)
-    check_matrix("key_probs", key_probs, query_probs.shape[1], query_probs.dtype)
+    query_probs = _check_probabilities("query_probs", query_probs)
+    key_probs = _check_probabilities("key_probs", key_probs, query_probs.shape[1], query_probs.dtype)
     return _negative_entropy(query_probs) - query_probs @ _relative_log(key_probs).T
 
 
 def _negative_entropy(probs: torch.Tensor) -> torch.Tensor:
     """Negative entropy (N, 1) of probabilities (N, C), plus log C: it goes with `_relative_log`."""
     return (probs * _relative_log(probs)).sum(1, keepdim=True)
+
+
+def _checked(
+    cache: CacheModel, query_probs: torch.Tensor, key_probs: torch.Tensor, own_keys: torch.Tensor | None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Check what belongs to a cache model; returns the probabilities of queries and of keys."""
+    check_kind("cache", cache, CacheModel)
+    query_probs = _check_probabilities("query_probs", query_probs)
+    key_probs = _check_probabilities("key_probs", key_probs, query_probs.shape[1], query_probs.dtype)
+    check_rows("key_probs", key_probs, len(cache.keys), "cache.keys")
+    if own_keys is not None:
+        check_labels("own_keys", own_keys, len(query_probs), len(key_probs))
+    return query_probs, key_probs
 
 
 @dataclass(frozen=True)
@@ -72,6 +97,9 @@ class Phi:
     Attributes:
         kl_low, kl_high: range of the KL divergences, in nats.
         low, high: range of the affinity.
+
+    Raises:
+        InputError: an end is not finite, or a range ends before it begins.
     """
 
     kl_low: float
@@ -79,7 +107,14 @@ class Phi:
     low: float
     high: float
 
+    def __post_init__(self) -> None:
+        check_number("kl_low", self.kl_low)
+        check_number("kl_high", self.kl_high, least=self.kl_low)
+        check_number("low", self.low)
+        check_number("high", self.high, least=self.low)
+
     @classmethod
+    @torch.no_grad()
     def fit(
         cls,
         cache: CacheModel,
@@ -100,15 +135,19 @@ class Phi:
             chunk: queries in memory at a time; no effect on the result.
 
         Raises:
-            InputError: wrong shapes or dtypes, NaN.
+            InputError: wrong shapes or dtypes, NaN, no probabilities.
         """
-        check_matrix("key_probs", key_probs, query_probs.shape[1], query_probs.dtype)
+        query_probs, key_probs = _checked(cache, query_probs, key_probs, own_keys)
+        queries = check_matrix("queries", queries, cache.keys.shape[1], cache.keys.dtype)
+        check_rows("queries", queries, len(query_probs), "query_probs")
+        check_number("chunk", chunk, least=1, whole=True)
         log_keys = _relative_log(key_probs).T
         ranges = []
         for start in range(0, len(queries), chunk):
             rows = slice(start, start + chunk)
-            kl = _negative_entropy(query_probs[rows]) - query_probs[rows] @ log_keys
-            pairs = kl, cache.affinity(queries[rows])
+            cross = in_pieces(lambda probs: probs @ log_keys, query_probs[rows], MULTIPLIED)
+            kl = _negative_entropy(query_probs[rows]) - cross
+            pairs = kl, in_pieces(cache.affinity, queries[rows], MULTIPLIED)
             if own_keys is not None:
                 here = torch.arange(len(kl), device=queries.device)
                 for values in pairs:  # a query's own key gets the value of the key before it, which is in the range
@@ -124,7 +163,12 @@ class Phi:
         return (self.high - self.low) / width if width > torch.finfo(torch.float32).eps else 0.0
 
     def __call__(self, kl: torch.Tensor) -> torch.Tensor:
-        """Rescale and negate KL divergences, of any shape."""
+        """Rescale and negate KL divergences, of any shape.
+
+        Raises:
+            InputError: they are no floating tensor.
+        """
+        check_floating("kl", kl)
         return -((kl - self.kl_low) * self.slope + self.low)
 
 
@@ -148,9 +192,10 @@ def kl_scores(
         own_keys: (N,) int64 position of a key that each query leaves out; None for none.
 
     Raises:
-        InputError: wrong shapes or dtypes, NaN.
+        InputError: wrong shapes or dtypes, NaN, no probabilities.
     """
-    check_matrix("key_probs", key_probs, query_probs.shape[1], query_probs.dtype)
+    query_probs, key_probs = _checked(cache, query_probs, key_probs, own_keys)
+    check_kind("phi", phi, Phi)
     counts = torch.bincount(cache.labels, minlength=cache.num_classes).to(query_probs.dtype)
     means = cache.sum_by_class(_relative_log(key_probs).T) / counts.clamp(min=1)  # (C, C), columns: classes of keys
     kl = _negative_entropy(query_probs) - query_probs @ means

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import torch
 
+from imo.checks import check_matrix
+
 
 def blended_logits(
     features: torch.Tensor, weights: torch.Tensor, alphas: torch.Tensor, classifier: torch.Tensor
@@ -28,6 +30,7 @@ def blended_logits(
 
 def class_sums(features: torch.Tensor, labels: torch.Tensor, num_classes: int) -> torch.Tensor:
     """LP++'s initial weights (C, d): the sum of each class's features (M, d); labels (M,) int64."""
+    features = check_matrix("features", features)
     return features.new_zeros(num_classes, features.shape[1]).index_add_(0, labels, features)
 
 
@@ -39,7 +42,7 @@ def mean_own_similarity(features: torch.Tensor, labels: torch.Tensor, classifier
         labels: (M,) int64.
         classifier: (C, d) class texts.
     """
-    own = (features * classifier[labels]).sum(1)
+    own = (check_matrix("features", features) * check_matrix("classifier", classifier)[labels]).sum(1)
     counts = torch.bincount(labels, minlength=len(classifier))
     return float((torch.bincount(labels, weights=own, minlength=len(classifier)) / counts)[counts > 0].mean())
 
@@ -56,6 +59,7 @@ def step_sizes(features: torch.Tensor, classifier: torch.Tensor) -> tuple[float,
         features: F, (N, d).
         classifier: t, (C, d) class texts.
     """
+    features, classifier = check_matrix("features", features), check_matrix("classifier", classifier)
     count = len(features)
     largest = float(torch.linalg.eigvalsh(features.T.double() @ features.double())[-1])
     steepest = float((features @ classifier.T).square().sum(0).max())
@@ -69,6 +73,7 @@ def class_multipliers(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tenso
         logits: (N, C) zero-shot logits.
         labels: (N,) int64.
     """
+    logits = check_matrix("logits", logits)
     own = torch.softmax(logits, dim=-1).gather(1, labels[:, None]).squeeze(1)
     counts = torch.bincount(labels, minlength=logits.shape[1]).clamp(min=1)
     return logits.new_zeros(logits.shape[1]).index_add_(0, labels, own) / counts

@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from imo.checks import check_labels, check_matrix
+from imo.checks import check_kind, check_labels, check_matrix, check_number, check_rows
 from imo.classify.cache import CacheModel
-from imo.classify.intervals import AlphaCounter, Intervals, Logits, alpha_intervals
+from imo.classify.intervals import BLOCK, AlphaCounter, Intervals, Logits, alpha_intervals
 from imo.errors import InputError
+from imo.pieces import MULTIPLIED, in_pieces
 
 
 @dataclass(frozen=True)
@@ -34,9 +35,13 @@ class Grid:
 
     def __post_init__(self) -> None:
         for name in ("alphas", "betas", "gammas"):
-            values = np.asarray(getattr(self, name), dtype=np.float64)
+            try:
+                values = np.asarray(getattr(self, name), dtype=np.float64)
+            except (TypeError, ValueError, RuntimeError):  # texts, a generator, a tensor with a gradient
+                values = np.empty(0)
             if values.ndim != 1 or not len(values) or not np.isfinite(values).all() or (np.diff(values) <= 0).any():
-                raise InputError(f"grid: {name} must be finite and ascending, got {getattr(self, name)}")
+                raise InputError(f"grid: {name} must be finite and ascending, got {getattr(self, name)!r}")
+            object.__setattr__(self, name, tuple(values.tolist()))
 
 
 PAPER_GRID = Grid(
@@ -67,6 +72,7 @@ class SearchResult:
     samples: int
 
 
+@torch.no_grad()
 def search(
     zero_shot: torch.Tensor,
     cache: CacheModel,
@@ -84,59 +90,72 @@ def search(
 
     Of equally good settings on the grid the first in (alpha, beta, gamma) order wins, as in the published code.
 
+    Class scores are computed in float32 (half precision is converted first), or in float64 where all is float64; where
+    the best two logits of a sample are too near to each other for that, they are compared in float64. So the counts are
+    those of a search that computes the logits of every setting in float64 from these scores.
+
     Args:
         zero_shot: (N, C).
         cache: the cache model.
         queries: (N, d) features, for the cache model's affinity.
         targets: (N,) int64 classes.
-        grid: the values to try.
+        grid: the values to try, betas of at least 0.
         kl_scores: (N, C) Tip-X's `phi(-KL) L`; None for a search without gamma.
         own_keys: (N,) int64 position of a key that each query leaves out. Where the queries are the support set, these
             are the queries' own keys (leave-one-out).
-        continuous: whether to search all alphas from the grid's first to its last. Of the intervals of best alphas the
-            middle of the widest is taken. Needs 8 bytes of memory per sample, beta and gamma (float32).
+        continuous: whether to search all alphas from the grid's first to its last, which must differ. Of the intervals
+            of best alphas the middle of the widest is taken. Needs 8 bytes of memory per sample, beta and gamma
+            (float32).
         chunk: queries in memory at a time; no effect on the result.
         progress: wraps the sequence of chunks, for instance `tqdm`.
 
     Raises:
         InputError: shapes, dtypes or labels that do not fit, NaN, no samples.
     """
-    check_matrix("queries", queries, cache.keys.shape[1])
-    check_matrix("zero_shot", zero_shot, cache.num_classes, queries.dtype)
+    check_kind("cache", cache, CacheModel)
+    check_kind("grid", grid, Grid)
+    queries = check_matrix("queries", queries, cache.keys.shape[1], cache.keys.dtype)
+    zero_shot = check_matrix("zero_shot", zero_shot, cache.num_classes, queries.dtype)
+    check_rows("zero_shot", zero_shot, len(queries), "queries")
     check_labels("targets", targets, len(queries), cache.num_classes)
-    if len(zero_shot) != len(queries):
-        raise InputError(f"zero_shot: expected {len(queries)} rows as in queries, got {len(zero_shot)}")
-    if kl_scores is not None:
-        check_matrix("kl_scores", kl_scores, cache.num_classes, queries.dtype)
-        if len(kl_scores) != len(queries):
-            raise InputError(f"kl_scores: expected {len(queries)} rows as in queries, got {len(kl_scores)}")
-    if own_keys is not None:
-        check_labels("own_keys", own_keys, len(queries), len(cache.keys))
-    if chunk < 1:
-        raise InputError(f"chunk: expected at least 1, got {chunk}")
     if kl_scores is None:
         grid = Grid(grid.alphas, grid.betas)
+    else:
+        kl_scores = check_matrix("kl_scores", kl_scores, cache.num_classes, queries.dtype)
+        check_rows("kl_scores", kl_scores, len(queries), "queries")
+    if own_keys is not None:
+        check_labels("own_keys", own_keys, len(queries), len(cache.keys))
+    check_number("chunk", chunk, least=1, whole=True)
+    check_kind("continuous", continuous, bool)
+    if continuous and len(grid.alphas) < 2:
+        raise InputError(f"grid: a continuous search goes from the first alpha to the last, got only {grid.alphas}")
     gammas = tuple(grid.gammas)
     correct = torch.zeros(len(grid.betas), len(gammas), len(grid.alphas), dtype=torch.int64, device=queries.device)
+    alphas, exact_gammas = (
+        torch.tensor(values, dtype=torch.float64, device=queries.device) for values in (grid.alphas, gammas)
+    )
+    count = AlphaCounter(alphas, exact_gammas, queries.dtype)
     precision = np.float64 if queries.dtype == torch.float64 else np.float32
-    sweep = _Sweep(grid, len(queries), precision) if continuous else None
-    count = AlphaCounter(torch.tensor(grid.alphas, dtype=queries.dtype, device=queries.device), gammas)
+    sweep = _Sweep(grid, exact_gammas, len(queries), precision) if continuous else None
     for start in progress(range(0, len(queries), chunk)):
         rows = slice(start, start + chunk)
         prior = kl_scores[rows] if kl_scores is not None else None
         own = own_keys[rows] if own_keys is not None else None
-        for b, scores in enumerate(cache.scores_by_beta(cache.affinity(queries[rows]), grid.betas, own)):
+        affinity = in_pieces(cache.affinity, queries[rows], MULTIPLIED)
+        for b, scores in enumerate(cache.scores_by_beta(affinity, grid.betas, own)):
             logits = Logits(zero_shot[rows], scores, prior, targets[rows])
             intervals = alpha_intervals(logits, gammas)
             correct[b] += count(logits, intervals)
             if sweep is not None:
-                sweep.add(b, start, intervals)
+                sweep.add(b, start, logits, intervals)
     surface = correct.permute(2, 0, 1).cpu().numpy()
     if sweep is None:
         a, b, g = (int(i) for i in np.unravel_index(int(np.argmax(surface)), surface.shape))  # the first of equals
         alpha, most = float(grid.alphas[a]), int(surface[a, b, g])
     else:
-        alpha, b, g, most = sweep.best()
+        alpha, b, g = sweep.best()
+        found = Grid((alpha,), (grid.betas[b],), (gammas[g],))
+        most = int(search(zero_shot, cache, queries, targets, found, kl_scores, own_keys, chunk=chunk).correct[0, 0, 0])
     return SearchResult(
         alpha=alpha,
         beta=float(grid.betas[b]),
@@ -149,30 +168,32 @@ def search(
 
 
 class _Sweep:
-    """Keeps the alpha intervals of all samples, and finds the alphas that most of them cover.
+    """Keeps the alpha intervals of all samples, and finds the alphas that most of them cover."""
 
-    A sample that is too near to a tie to tell whatever alpha is (`Intervals.unsure`) counts as wrong.
-    """
-
-    def __init__(self, grid: Grid, samples: int, dtype: type[np.floating[Any]]) -> None:
+    def __init__(self, grid: Grid, gammas: torch.Tensor, samples: int, dtype: type[np.floating[Any]]) -> None:
+        self.gammas = gammas
         self.first, self.last = float(grid.alphas[0]), float(grid.alphas[-1])
         self.ends = np.zeros((2, len(grid.betas), len(grid.gammas), samples), dtype=dtype)
 
-    def add(self, b: int, start: int, intervals: Intervals) -> None:
+    def add(self, b: int, start: int, logits: Logits, intervals: Intervals) -> None:
         """Keep the intervals of consecutive samples at one beta, cut to the range of alphas.
 
         Args:
             b: number of the beta.
             start: number of the first of the samples.
-            intervals: theirs.
+            logits, intervals: theirs.
         """
-        nowhere = intervals.never | intervals.unsure
-        for ends, values in zip(self.ends, (intervals.low.masked_fill(nowhere, torch.inf), intervals.high)):
-            cut = values.clamp(self.first, self.last).cpu().numpy()
-            ends[b, :, start : start + cut.shape[1]] = cut
+        low, high = (values.clamp(self.first, self.last) for values in (intervals.low, intervals.high))
+        low = low.masked_fill(intervals.never, self.last)
+        for pairs in intervals.unsure.nonzero().split(BLOCK):  # a tie between classes that alpha does not tell apart
+            g, row = pairs.T
+            middle = (low[g, row].double() + high[g, row]) / 2
+            low[g, row] = low[g, row].where(logits.right(row, middle, self.gammas[g]), self.last)
+        for ends, values in zip(self.ends, (low, high)):
+            ends[b, :, start : start + values.shape[1]] = values.cpu().numpy()
 
-    def best(self) -> tuple[float, int, int, int]:
-        """The best alpha, the numbers of its beta and gamma, and the number of right samples.
+    def best(self) -> tuple[float, int, int]:
+        """The best alpha, and the numbers of its beta and gamma.
 
         Of equally good settings the one in the widest interval of alphas is taken.
         """
@@ -190,5 +211,5 @@ class _Sweep:
             widths = np.where(depth == depth.max(initial=0), np.diff(at), 0.0)
             widest = int(widths.argmax())
             found.append((int(depth[widest]), float(widths[widest]), float(at[widest : widest + 2].mean()), b, g))
-        most, _, alpha, b, g = max(found, key=lambda setting: setting[:2])
-        return alpha, b, g, most
+        _, _, alpha, b, g = max(found, key=lambda setting: setting[:2])
+        return alpha, b, g
