@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 
+from imo.checks import check_kind
 from imo.errors import InputError
 from imo.model import open_clip
 from imo.model.assets import shipped_backbone, shipped_backbones
@@ -77,7 +78,7 @@ def locate(name: str) -> Path:
 
 
 def load_clip(
-    name: str, device: str | torch.device = "cpu", dtype: torch.dtype | None = None
+    name: str | Path, device: str | torch.device = "cpu", dtype: torch.dtype | None = None
 ) -> tuple[torch.nn.Module, Callable[[Any], torch.Tensor]]:
     """Load a CLIP model in evaluation mode, with no parameter to be trained.
 
@@ -91,10 +92,15 @@ def load_clip(
         its tokenizer; `model.known_tokens` is the set of token ids that the model knows, or None if it knows all.
 
     Raises:
-        InputError: see `locate`; also a file that does not hold CLIP's weights.
+        InputError: see `locate`; also a file that does not hold CLIP's weights, a device that this machine lacks, or a
+            dtype that is not floating.
     """
-    device = torch.device(device)
-    dtype = dtype or (torch.float32 if device.type == "cpu" else torch.float16)
+    check_kind("name", name, str, Path)
+    check_kind("device", device, str, torch.device)
+    name, device = str(name), _available(device)
+    dtype = torch.float16 if dtype is None and device.type != "cpu" else dtype or torch.float32
+    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
+        raise InputError(f"dtype: expected a floating torch.dtype, got {dtype!r}")
     if name.startswith(open_clip.PREFIX):
         model, preprocess = open_clip.load(name, device, dtype)
         model.known_tokens = None
@@ -103,6 +109,19 @@ def load_clip(
         preprocess = clip_module("clip")._transform(model.visual.input_resolution)
     model.requires_grad_(False)
     return model.eval(), preprocess
+
+
+def _available(device: str | torch.device) -> torch.device:
+    """A device that this machine has.
+
+    Raises:
+        InputError: it has no such device.
+    """
+    try:
+        return torch.empty(0, device=device).device
+    except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:  # AssertionError: no CUDA
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"device: '{device}' cannot be used on this machine ({reason}); choose cpu") from error
 
 
 def _load(path: Path, device: torch.device, dtype: torch.dtype) -> Any:

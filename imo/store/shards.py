@@ -18,7 +18,7 @@ from imo.files import atomic_path
 
 SUFFIX = ".shard"
 _FORMAT = "imo-features-1"
-_checked: set[tuple[str, int, int]] = set()  # (path, size, time of change) of files whose features' crc32 was right
+_checked: set[tuple[str, int, int]] = set()  # (path, size, time of change) of files whose features were checked
 
 
 class DamagedShard(Exception):
@@ -59,11 +59,13 @@ class Shard:
         Their checksum is computed once per process and file.
 
         Raises:
-            DamagedShard: the checksum is wrong.
+            DamagedShard: the checksum is wrong, or there are numbers that no encoder's features have.
         """
         if self._seen not in _checked:
             if self._crc32["features"] != zlib.crc32(self._features.numpy().data):
                 raise DamagedShard(f"{self.path}: damaged (checksum of the features differs)")
+            if not torch.isfinite(self._features).all():
+                raise DamagedShard(f"{self.path}: features hold NaN or infinity")
             _checked.add(self._seen)
         return self._features
 

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from imo.checks import check_kind
 from imo.errors import InputError
 from imo.files import atomic_path, file_sha256
 from imo.model.adapter import authors
@@ -21,18 +22,26 @@ def save_adapters(model: nn.Module, path: str | Path, backbone_sha256: str = "")
 
     Args:
         model: CLIP with adapters.
-        path: the file to write; an interrupted write leaves it as it was.
+        path: the file to write, of any ending but .pt and .pth; an interrupted write leaves it as it was.
         backbone_sha256: sha256 of the weights file of the CLIP that they were trained in; `load_adapters` refuses
             another CLIP.
 
     Raises:
-        InputError: the model has no adapters.
+        InputError: the model has no adapters, or they hold NaN; or the path's ending is that of another format.
     """
+    check_kind("path", path, str, Path)
+    check_kind("backbone_sha256", backbone_sha256, str)
+    if Path(path).suffix in authors.SUFFIXES:  # `read` would take it for a checkpoint of the authors' code
+        raise InputError(f"{path}: adapters are written as safetensors; choose the ending .safetensors")
     adapters = adapters_of(model)
     if not adapters:
         raise InputError("the model has no adapters to save")
     states = [adapter.state_dict() for adapter in adapters]
-    write(StoredAdapters(states, adapters[0].scale, adapters[0].dropout.p, backbone_sha256), path)
+    try:
+        stored = StoredAdapters(states, adapters[0].scale, adapters[0].dropout.p, backbone_sha256)
+    except ValueError as error:
+        raise InputError(f"{path}: adapters cannot be written ({error})") from error
+    write(stored, path)
 
 
 def write(stored: StoredAdapters, path: str | Path) -> None:
@@ -47,6 +56,7 @@ def read(path: str | Path) -> StoredAdapters:
     Raises:
         InputError: the file is missing or damaged, or holds other things.
     """
+    check_kind("path", path, str, Path)
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such adapter file (IMO.ADAPTER); train one with: bash scripts/imo_adapter.sh")
@@ -72,6 +82,7 @@ def load_adapters(model: nn.Module, path: str | Path, backbone_sha256: str = "")
     Raises:
         InputError: the file is missing or damaged, or its adapters were trained in another CLIP.
     """
+    check_kind("backbone_sha256", backbone_sha256, str)
     stored = read(path)
     check_fits(stored, model, path, backbone_sha256)
     attach_adapters(model, stored.bottleneck, stored.scale, stored.dropout)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,7 +28,7 @@ class StoredAdapters:
         frozen: weights of the visual tower that they were trained in, by name; empty if the file has none.
 
     Raises:
-        ValueError: a part is missing, sizes differ between blocks, or a setting is impossible.
+        ValueError: a part is missing, sizes differ between blocks, or a setting is impossible or a number not finite.
     """
 
     states: list[dict[str, torch.Tensor]]
@@ -44,6 +45,10 @@ class StoredAdapters:
         shapes = [(self.bottleneck, self.width), (self.bottleneck,), (self.width, self.bottleneck), (self.width,)]
         if any([tuple(state[part].shape) for part in PARTS] != shapes for state in self.states):
             raise ValueError("sizes differ between blocks")
+        if not math.isfinite(self.scale) or not all(
+            value.isfinite().all() for state in self.states for value in state.values()
+        ):
+            raise ValueError("scale or weights hold NaN or infinity")
 
     @property
     def bottleneck(self) -> int:

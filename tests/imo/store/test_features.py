@@ -12,6 +12,7 @@ import torch
 
 from imo.store import FeatureStore, identity, view_identity
 from imo.store import features as feature_store
+from imo.store.shards import write_shard
 
 SPACE = {"backbone": "abc", "adapter": None, "size": [24, 24]}
 
@@ -159,6 +160,18 @@ def test_a_damaged_shard_is_computed_again_with_a_warning(tmp_path, damage):
     assert (count, calls) == (2, ["ab"])
     assert torch.equal(found, features("abc"))
     assert fetch(store, "abc")[1] == 0
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_shard_of_numbers_that_no_encoder_gives_is_named_and_computed_again(tmp_path, bad):
+    """Its checksums are right, as of a file that someone made."""
+    store = FeatureStore(tmp_path)
+    rows = features("ab")
+    rows[1, 0] = bad
+    write_shard(store.folder(SPACE), np.array(names("ab"), dtype="S16"), rows)
+    (shard,) = shards(tmp_path)
+    with pytest.warns(UserWarning, match=f"{shard.name}: features hold NaN or infinity"):
+        assert torch.equal(fetch(store, "ab")[0], features("ab"))
 
 
 def test_an_interrupted_encoding_goes_on_where_it_was(tmp_path):
