@@ -114,7 +114,7 @@ def test_prune_removes_damaged_and_abandoned_files(store, capsys):
     folder = store.folder(ADAPTED)
     (shard,) = folder.glob("*.shard")
     shard.write_bytes(shard.read_bytes()[:-1] + b"?")
-    abandoned, busy = folder / ".x.shard.abc", folder / ".y.shard.abc"
+    abandoned, busy = folder / ".imo-tmp.0123456789ab-elsewhere", folder / ".imo-tmp.1123456789ab-elsewhere"
     for path in (abandoned, busy):
         path.write_bytes(b"half")
     age(abandoned, 1)
