@@ -22,6 +22,7 @@ from imo.errors import InputError
 from imo.workbench import places
 
 BASE = "_BASE_"
+_LONGEST = 100_000  # characters of a file; the longest here has 1,000
 
 
 class LayeredCfg(CfgNode):  # type: ignore[misc]  # yacs has no types
@@ -130,9 +131,16 @@ def _read(file: Path) -> dict[str, Any]:
     if file.suffix.lower() not in (".yaml", ".yml"):
         raise InputError(f"{file}: expected a file that ends with .yaml or .yml; code is not read as a config")
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{file}: not YAML ({' '.join(str(error).split())}); mend the file") from error
+        text = file.read_text(encoding="utf-8")
+        if len(text) > _LONGEST:
+            raise ValueError(f"{len(text):,} characters")
+        if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
+            raise ValueError("an alias, *name, which could stand for any amount; write out what it stands for")
+        content = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise InputError(
+            f"{file}: not YAML, or more than is read ({' '.join(str(error).split())}); mend the file"
+        ) from error
     if not isinstance(content, dict | None):
         raise InputError(f"{file}: expected settings, NAME: value, got {type(content).__name__}; mend the file")
     return content or {}

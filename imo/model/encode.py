@@ -15,6 +15,8 @@ from imo.errors import InputError
 from imo.model.adapter import adapters_switched
 from imo.model.backbone import tokenize, unknown_words
 
+LONGEST = 77 * 32  # characters of a template or a class name: no text that CLIP takes has more tokens, or longer ones
+
 
 def encode_images(model: nn.Module, images: torch.Tensor, corrected: bool = False) -> torch.Tensor:
     """Image features, not normalised.
@@ -112,6 +114,26 @@ def text_classifier(
     return F.normalize(features.mean(dim=1), dim=-1)
 
 
+def prompts_of(classnames: Sequence[str], templates: Sequence[str]) -> list[str]:
+    """The C x T prompts of C class names in T templates, those of a class together.
+
+    Raises:
+        InputError: no names, no templates, a template with other braces than one `{}`, or a text that no backbone
+            takes for its length.
+    """
+    if not classnames or not templates:
+        raise InputError(f"expected class names and templates, got {len(classnames)} names, {len(templates)} templates")
+    for template in templates:
+        if (template.count("{}"), template.count("{"), template.count("}")) != (1, 1, 1):
+            raise InputError(
+                f"templates: expected one '{{}}' where the class name goes, and no other braces, got '{template[:100]}'"
+            )
+    for text in (*templates, *classnames):
+        if len(text) > LONGEST:
+            raise InputError(f"templates: '{text[:100]}...' has {len(text):,} characters; shorten it")
+    return [template.replace("{}", name.replace("_", " ")) for name in classnames for template in templates]
+
+
 @torch.no_grad()
 def encode_texts(
     model: nn.Module, classnames: Sequence[str], templates: str | Sequence[str], batch_size: int = 256
@@ -121,12 +143,7 @@ def encode_texts(
     Arguments and errors are those of `text_classifier`. Words that the model does not know give a warning.
     """
     templates = [templates] if isinstance(templates, str) else list(templates)
-    if not classnames or not templates:
-        raise InputError(f"expected class names and templates, got {len(classnames)} names, {len(templates)} templates")
-    for template in templates:
-        if template.count("{}") != 1:
-            raise InputError(f"templates: expected one '{{}}' where the class name goes, got '{template}'")
-    prompts = [template.format(name.replace("_", " ")) for name in classnames for template in templates]
+    prompts = prompts_of(classnames, templates)
     unknown = unknown_words(model, prompts)
     if unknown:
         warnings.warn(f"prompt words without meaning to this backbone: {', '.join(unknown)}", stacklevel=3)

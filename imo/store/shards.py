@@ -14,6 +14,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
+from imo.bounds import BROKEN
 from imo.files import atomic_path
 
 SUFFIX = ".shard"
@@ -49,7 +50,9 @@ class Shard:
                 raise ValueError("checksum of the identities differs")
             if identities.shape != (len(self._features), 16):
                 raise ValueError(f"{identities.shape} identities of {len(self._features)} rows")
-        except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        except OSError:
+            raise
+        except (SafetensorError, *BROKEN) as error:
             raise DamagedShard(f"{path}: damaged, or not written by this version ({error})") from error
         self.identities = identities.view("S16")[:, 0]
 

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 
 from imo.errors import InputError
 from imo.model.backbone import unknown_words
-from imo.model.encode import encode_texts
+from imo.model.encode import encode_texts, prompts_of
 from imo.results import Prompts
 from imo.trainers.base.task import TextClassifier
 
@@ -28,9 +28,9 @@ def classifier_of(
         templates: with one `{}` each.
 
     Raises:
-        InputError: text features that hold NaN or infinity.
+        InputError: text features that hold NaN or infinity; see also `imo.model.encode.prompts_of`.
     """
-    prompts = [t.format(c.replace("_", " ")) for c in classnames for t in templates]
+    prompts = prompts_of(classnames, templates)
     print(f"Prompts: {prompts[:3]}{' ...' if len(prompts) > 3 else ''} ({len(prompts)} in all)")
     unknown = warn_of_unknown(model, backbone, prompts)
     with warnings.catch_warnings():
