@@ -92,7 +92,7 @@ def leftovers(folder: str | Path) -> list[Path]:
         with contextlib.suppress(OSError, InputError):  # gone meanwhile, another user's, or a link
             handle = not_following(str(path), os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
             try:
-                changed = max(place.lstat().st_mtime for place in (path, *path.rglob("*")))
+                changed = max(place.lstat().st_mtime for place in (path, *(() if ours else path.rglob("*"))))
                 if time.time() - changed > (_MOMENT if ours else _HOUR) and lock(handle):
                     found.append(path)
             finally:

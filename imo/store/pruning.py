@@ -38,8 +38,11 @@ class SpaceFolder:
 
     @property
     def shards(self) -> list[Path]:
-        """Its shards, by name."""
-        return sorted(self.folder.glob(f"*{SUFFIX}"))
+        """Its shards, by name; none where the folder is gone."""
+        try:
+            return sorted(self.folder.glob(f"*{SUFFIX}"))
+        except FileNotFoundError:
+            return []
 
     @property
     def unused(self) -> float:
@@ -57,10 +60,11 @@ class SpaceFolder:
 
     def remove(self) -> None:
         """Remove the store's files in it, and the folder if nothing else is there."""
-        for path in [*self.shards, *leftovers(self.folder), self.folder / "space.json", lock_of(self.folder)]:
+        for path in [*self.shards, *leftovers(self.folder), self.folder / "space.json"]:
             path.unlink(missing_ok=True)
         if not any(self.folder.iterdir()):
             self.folder.rmdir()
+        lock_of(self.folder).unlink(missing_ok=True)  # last: others take a new one for free
 
     def tidy(self, dry_run: bool) -> Iterator[str]:
         """Remove damaged and left-over files and merge small shards; with `dry_run`, change nothing.

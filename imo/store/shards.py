@@ -3,6 +3,7 @@ crc32 of both in the metadata. A shard is written whole or not at all, and never
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import uuid
@@ -52,7 +53,9 @@ class Shard:
                 raise ValueError(f"{identities.shape} identities of {len(self._features)} rows")
         except OSError:
             raise
-        except (SafetensorError, *BROKEN) as error:
+        except (SafetensorError, RuntimeError, *BROKEN) as error:
+            if not path.exists():  # removed between its header and its tensors
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path)) from error
             raise DamagedShard(f"{path}: damaged, or not written by this version ({error})") from error
         self.identities = identities.view("S16")[:, 0]
 
