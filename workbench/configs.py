@@ -22,7 +22,7 @@ from imo.errors import InputError
 from imo.workbench import places
 
 BASE = "_BASE_"
-_LONGEST = 100_000  # characters of a file; the longest here has 1,000
+_LONGEST, _DEEPEST = 100_000, 20  # characters of a file, and blocks in blocks; those here have 700, and 4
 
 
 class LayeredCfg(CfgNode):  # type: ignore[misc]  # yacs has no types
@@ -132,18 +132,28 @@ def _read(file: Path) -> dict[str, Any]:
         raise InputError(f"{file}: expected a file that ends with .yaml or .yml; code is not read as a config")
     try:
         text = file.read_text(encoding="utf-8")
-        if len(text) > _LONGEST:
-            raise ValueError(f"{len(text):,} characters")
-        if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
-            raise ValueError("an alias, *name, which could stand for any amount; write out what it stands for")
+        _bounded(text)
         content = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise InputError(
             f"{file}: not YAML, or more than is read ({' '.join(str(error).split())}); mend the file"
         ) from error
     if not isinstance(content, dict | None):
         raise InputError(f"{file}: expected settings, NAME: value, got {type(content).__name__}; mend the file")
     return content or {}
+
+
+def _bounded(text: str) -> None:
+    """Raise ValueError for YAML that could take forever to read, or stand for any amount of settings."""
+    depth = 0
+    if len(text) > _LONGEST:
+        raise ValueError(f"{len(text):,} characters")
+    for token in yaml.scan(text):
+        depth += token.id.endswith(("start>", "[", "{")) - token.id.endswith(("end>", "]", "}"))
+        if isinstance(token, yaml.AliasToken):
+            raise ValueError("an alias, *name, which could stand for any amount; write out what it stands for")
+        if depth > _DEEPEST:
+            raise ValueError("nested too deeply")
 
 
 def resolve(path: str | Path) -> Path | None:

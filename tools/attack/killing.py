@@ -1,71 +1,27 @@
-"""Kills commands at random moments, prunes a store beside its readers, and gives commands files that mean harm.
-
-    python tools/attack.py kill --times 100 [--seed 0] [--only NAME ...]
-    python tools/attack.py prune --fetches 10000
-    python tools/attack.py files
-
-A command that was killed (SIGKILL) is started again, once or after it was killed again. Then its results must be those of
-a run that nobody killed, nothing else may be there, and it must end. All on a tiny random CLIP and tiny data. The status
-is 1 where anything was lost, left or hung. The tests do a little of this, with fixed seeds.
-"""
+"""Kills commands at random moments, and starts them again."""
 
 from __future__ import annotations
 
-import argparse
 import collections
 import contextlib
 import hashlib
 import json
-import multiprocessing
 import os
 import random
 import re
 import shutil
 import signal
-import sys
 import tarfile
-import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "tests/e2e"), str(ROOT / "tools")]
+from process import ROOT, begin
 
-FORK = multiprocessing.get_context("fork")  # a process begins at once, with all that takes long to import
 PATIENCE = 300.0  # seconds after which a command hangs
 CHANGING = ("seconds", "versions", "images_encoded")  # of results.json: not the same in equal runs
-
-
-class Attack(NamedTuple):
-    """A command that is killed.
-
-    Attributes:
-        words: of `imo`, in a folder that is its own; several commands run at once.
-        least: the seconds that the first kill waits at least, to come after what takes no part in it.
-    """
-
-    words: Callable[[Path], list[list[str]]]
-
-
-def begin(words: list[str], log: Path) -> Any:
-    """`imo` with these words in a process, and a group of processes, of its own."""
-
-    def work() -> None:
-        from imo import files
-        from imo.workbench import cli
-
-        os.setsid()
-        handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        os.dup2(handle, 1)
-        os.dup2(handle, 2)
-        files.drop_leftovers.cache_clear()
-        os._exit(cli.main(words))
-
-    process = FORK.Process(target=work)
-    process.start()
-    return process
+Attack = Callable[[Path], list[list[str]]]  # a folder -> commands, words of `imo`, which run there at once
 
 
 def outcome(folder: Path) -> dict[str, str]:
@@ -93,7 +49,7 @@ def age(folder: Path) -> None:
 def finish(attack: Attack, folder: Path, log: Path) -> float:
     """Run the commands to their end; returns the seconds. TimeoutError where they do not end."""
     begun = time.monotonic()
-    processes = [begin(words, log) for words in attack.words(folder)]
+    processes = [begin(words, log) for words in attack(folder)]
     for process in processes:
         process.join(max(0.0, PATIENCE - (time.monotonic() - begun)))
         if process.is_alive():
@@ -104,7 +60,7 @@ def finish(attack: Attack, folder: Path, log: Path) -> float:
 
 def kill(attack: Attack, folder: Path, log: Path, seconds: float, dice: random.Random) -> None:
     """Begin the commands, and kill them after a random part of the seconds: each with all its processes, or alone."""
-    processes = [begin(words, log) for words in attack.words(folder)]
+    processes = [begin(words, log) for words in attack(folder)]
     time.sleep(dice.uniform(0, seconds))
     for process in dice.sample(processes, dice.randint(1, len(processes))):
         alone = dice.random() < 0.5
@@ -152,7 +108,8 @@ def kills(times: int, seed: int, only: list[str], folder: Path) -> list[str]:
         if fault:
             wrong.append(f"{name}, number {number} of seed {seed}: {fault}")
             print(wrong[-1], flush=True)
-    print(f"{times} attacks by kill ({', '.join(f'{n} {name}' for name, n in counts.items())}), {len(wrong)} went wrong")
+    told = ", ".join(f"{count} {name}" for name, count in counts.items())
+    print(f"{times} attacks by kill ({told}), {len(wrong)} went wrong")
     return wrong
 
 
@@ -195,15 +152,15 @@ def attacks(folder: Path) -> dict[str, Attack]:
         return ["store", "prune", "--store", str(place / "features")]
 
     return {
-        "train": Attack(lambda place: [one(place)]),
-        "adapter": Attack(lambda place: [adapter(place)]),
-        "make": Attack(lambda place: [["datasets", "prepare", "Digits", "--root", str(place / "data")]]),
-        "prepare": Attack(lambda place: [["datasets", "prepare", "OxfordPets", "--root", str(place / "data")]]),
-        "thrice": Attack(lambda place: [one(place)] * 3),
-        "adapter twice": Attack(lambda place: [adapter(place)] * 2),
-        "one store": Attack(lambda place: [one(place), other(place), prune(place)]),
-        "sweep": Attack(lambda place: [sweep(place)]),
-        "two sweeps": Attack(lambda place: [sweep(place)] * 2),
+        "train": lambda place: [one(place)],
+        "adapter": lambda place: [adapter(place)],
+        "make": lambda place: [["datasets", "prepare", "Digits", "--root", str(place / "data")]],
+        "prepare": lambda place: [["datasets", "prepare", "OxfordPets", "--root", str(place / "data")]],
+        "thrice": lambda place: [one(place)] * 3,
+        "adapter twice": lambda place: [adapter(place)] * 2,
+        "one store": lambda place: [one(place), other(place), prune(place)],
+        "sweep": lambda place: [sweep(place)],
+        "two sweeps": lambda place: [sweep(place)] * 2,
     }
 
 
@@ -219,91 +176,3 @@ def serve_pets(folder: Path, pets: Any) -> None:
         digest = hashlib.md5((folder / f"{part}.tar.gz").read_bytes()).hexdigest()
         resources.append(((folder / f"{part}.tar.gz").as_uri(), digest))
     pets._RESOURCES = tuple(resources)
-
-
-def prunes(fetches: int, folder: Path, readers: int = 4) -> list[str]:
-    """Fetch features in several processes while others list, merge and remove them; returns what went wrong."""
-    from imo.workbench import cli
-
-    ended, faults = FORK.Event(), FORK.Queue()
-    work = [FORK.Process(target=read, args=(folder, i, -(-fetches // readers), faults)) for i in range(readers)]
-    words = (["prune"], ["list"], ["prune", "--older-than", "0"])
-
-    def tidy(place: int) -> None:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        while not ended.is_set():
-            command, *options = words[place]
-            if folder.is_dir() and cli.main(["store", command, "--store", str(folder), *options]):
-                faults.put(f"imo store {' '.join(words[place])} failed")
-
-    others = [FORK.Process(target=tidy, args=(place,)) for place in range(len(words))]
-    for process in [*work, *others]:
-        process.start()
-    done = []
-    while any(process.is_alive() for process in work) or not faults.empty():
-        with contextlib.suppress(Exception):
-            done.append(faults.get(timeout=0.2))
-    ended.set()
-    for process in others:
-        process.join(60)
-    wrong = [fault for fault in done if fault] + [f"a reader ended with {p.exitcode}" for p in work if p.exitcode]
-    print(f"{done.count('')} fetches beside prune and list, {len(wrong)} went wrong")
-    return wrong
-
-
-def read(folder: Path, seed: int, fetches: int, faults: Any) -> None:
-    """Fetch random rows of random spaces again and again, and hold them against what they must be."""
-    import warnings
-
-    import torch
-
-    from imo.store import FeatureStore
-
-    warnings.simplefilter("error")  # of damaged files
-    dice, store = random.Random(seed), FeatureStore(folder)
-    for _ in range(fetches):
-        wanted = dice.choice("abc")
-        spaces = {name: {"backbone": name, "view": "test", "dtype": "float32"} for name in {wanted, dice.choice("abc")}}
-        chosen = [dice.randrange(200) for _ in range(dice.randint(1, 20))]
-
-        def encode(positions: list[int], names: tuple[str, ...], chosen: list[int] = chosen) -> Iterator[Any]:
-            for start in range(0, len(positions), 5):
-                rows = torch.tensor([[float(chosen[i])] for i in positions[start : start + 5]])
-                yield {name: rows + ord(name) for name in names}
-
-        try:
-            found, _ = store.fetch(spaces, wanted, [i.to_bytes(16, "big") for i in chosen], encode)
-            right = found[:, 0].tolist() == [i + ord(wanted) for i in chosen]
-            faults.put("" if right else f"wrong rows of {wanted}")
-        except Exception as error:
-            faults.put(f"{type(error).__name__}: {error}")
-
-
-def main(argv: list[str]) -> int:
-    """Returns 1 where anything went wrong."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = parser.add_subparsers(dest="command", required=True)
-    by_kill = commands.add_parser("kill")
-    by_kill.add_argument("--times", type=int, default=100)
-    by_kill.add_argument("--seed", type=int, default=0)
-    by_kill.add_argument("--only", nargs="*", default=[])
-    commands.add_parser("prune").add_argument("--fetches", type=int, default=10_000)
-    commands.add_parser("files")
-    args = parser.parse_args(argv)
-    folder = Path(tempfile.mkdtemp(prefix="attack-"))
-    if args.command == "kill":
-        wrong = kills(args.times, args.seed, args.only, folder)
-    elif args.command == "prune":
-        wrong = prunes(args.fetches, folder / "store")
-    else:
-        import hostile_files
-
-        wrong = hostile_files.attack(folder)
-    print("\n".join(wrong))
-    if not wrong:
-        shutil.rmtree(folder)
-    return 1 if wrong else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
