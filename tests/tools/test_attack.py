@@ -8,15 +8,15 @@ import pytest
 HERE = Path(__file__).resolve()
 sys.path[:0] = [str(HERE.parents[2] / "tools/attack"), str(HERE.parents[1] / "e2e")]
 
-import hostile_files
-import killing
-import pruning
+import hostile_files  # noqa: E402
+import killing  # noqa: E402
+import pruning  # noqa: E402
 
 
-@pytest.mark.parametrize("name", ["train", "adapter", "make", "prepare", "thrice"])
+@pytest.mark.parametrize("name", ["train", "adapter", "make", "thrice"])
 def test_a_killed_command_goes_on(tmp_path, name):
     """Equal results, nothing left behind, and an end."""
-    assert killing.kills(2, 1, [name], tmp_path) == []
+    assert killing.kills(1, 1, [name], tmp_path) == []
 
 
 def test_what_is_lost_and_left_is_found(tmp_path, monkeypatch):
@@ -26,7 +26,7 @@ def test_what_is_lost_and_left_is_found(tmp_path, monkeypatch):
 
 
 def test_pruning_beside_readers(tmp_path):
-    assert pruning.prunes(400, tmp_path / "store") == []
+    assert pruning.prunes(120, tmp_path / "store") == []
 
 
 @pytest.fixture(scope="module")
