@@ -52,7 +52,7 @@ def check_pickle(file: BinaryIO, size: int) -> None:
                 raise ValueError(f"a pickle of {size:,} bytes with {place:,} places")
             memo[place] = stack[-1]
         elif name in ("GET", "BINGET", "LONG_BINGET"):
-            stack.append(memo[int(argument)])
+            stack.append(memo[int(argument or 0)])
         elif name == "DUP":
             stack.append(stack[-1])
         elif name == "MARK":
