@@ -47,6 +47,13 @@ def test_no_name_in_a_package_hides_one_of_its_modules():
         assert not inside & {*bound_names(ast.parse(path.read_text()))}, path
 
 
+def test_files_are_written_by_one_mechanism():
+    """`imo.files.atomic_path` alone knows names of temporary files, and sweeps what killed processes leave."""
+    for path in (path for room in ROOMS for path in (ROOT / room).rglob("*.py")):
+        text = path.read_text()
+        assert "tempfile" not in text and "chmod" not in text, path
+
+
 # tools/check_types_and_imports.py, on a small house.
 
 

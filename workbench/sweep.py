@@ -76,7 +76,8 @@ def execute(job: Job, environment: Mapping[str, str] | None = None, running: Run
                         job.command, stdout=log, stderr=subprocess.STDOUT, env=environment, pass_fds=(lock,)
                     )
                 running.processes.append(process)
-                job.lock.write_text(f"process {process.pid} on {platform.node()}\n", encoding="utf-8")
+                with contextlib.suppress(OSError):  # for those who wait
+                    job.lock.write_text(f"process {process.pid} on {platform.node()}\n", encoding="utf-8")
                 return process.wait()
         if not said:
             holder = job.lock.read_text(encoding="utf-8").strip() or "another"

@@ -156,6 +156,7 @@ def attacks(folder: Path) -> dict[str, Attack]:
         "adapter": lambda place: [adapter(place)],
         "make": lambda place: [["datasets", "prepare", "Digits", "--root", str(place / "data")]],
         "prepare": lambda place: [["datasets", "prepare", "OxfordPets", "--root", str(place / "data")]],
+        "prepare twice": lambda place: [["datasets", "prepare", "OxfordPets", "--root", str(place / "data")]] * 2,
         "thrice": lambda place: [one(place)] * 3,
         "adapter twice": lambda place: [adapter(place)] * 2,
         "one store": lambda place: [one(place), other(place), prune(place)],
