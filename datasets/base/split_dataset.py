@@ -67,9 +67,10 @@ class SplitDataset(Annotations, DatasetBase):
         self.seed: int = cfg.SEED
         self.target_name: str = options.NAME
 
+        if os.path.exists(root):
+            check_root(root)
         self.prepare()
-        if not os.path.isdir(root) or not os.access(root, os.R_OK | os.X_OK):
-            raise InputError(f"{root}: data root is missing or unreadable; create it, or set --root (DATA for scripts)")
+        check_root(root)
         split = self.read()
         self.protocol = protocol_of(split, options.VALIDATION)
         self.test_only = not split.train
@@ -155,6 +156,12 @@ class SplitDataset(Annotations, DatasetBase):
             return item._replace(impath=self.mirrored(path))
 
         return checked(Split(*([absolute(item) for item in part] for part in split)), named_in)
+
+
+def check_root(root: str) -> None:
+    """Raise InputError unless the data root is a folder that can be read."""
+    if not os.path.isdir(root) or not os.access(root, os.R_OK | os.X_OK):
+        raise InputError(f"{root}: data root is missing or unreadable; create it, or set --root (DATA for scripts)")
 
 
 def folder_split(dataset: SplitDataset) -> Split:
