@@ -102,7 +102,8 @@ def load_tensors(path: str | Path, map_location: Any = "cpu") -> Any:
                         check_pickle(io.BytesIO(read_pickled(archive, part, size)), part.file_size)
         else:
             for _ in range(5):  # as PyTorch wrote before 1.6: three of its own, the object, names of storages
-                check_pickle(file, size)
+                if file.tell() < size:
+                    check_pickle(file, size)
     content = torch.load(path, map_location=map_location, weights_only=True)
     check_tensors(content, size)
     return content

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import shutil
@@ -89,6 +90,7 @@ def alias_bomb() -> bytes:
     return ("DATASET: {NAME: Digits}\n" + "\n".join(lines) + "\n").encode()
 
 
+@functools.cache
 def cases() -> dict[str, tuple[Files, str]]:
     """{name: (files to write, option that must name the last one, if it is not read anyway)}."""
     deep = b"[" * 100_000
@@ -181,13 +183,14 @@ def words(option: str, folder: Path, place: Path, path: str) -> list[str]:
     options = {"MODEL.BACKBONE.NAME": folder / "tiny.pt", "IMO.STORE": place / "store", "DATASET.NUM_SHOTS": 4}
     options |= {option: place / path} if "." in option and option.isupper() else {}
     trainer = "TipXPP" if option == "IMO.ADAPTER" else "TipX"
+    said: list[object] = ["train", "--root", place / "data", "--trainer", trainer, "--seed", 1]
     if path.startswith("out/"):
-        said = ("--shots", 4, "--seeds", 1, "--cfg", "glyph", "--data", place / "data", "--output", place / "out")
-        said = ("compare", "--dataset", "digits", "--trainers", "TipX", *said, "--backbone", folder / "tiny.pt")
-        return [str(word) for word in said]
-    model = ("--eval-only", "--model-dir", place / Path(path).parts[0]) if option == "--model-dir" else ()
-    said = ("train", "--root", place / "data", "--trainer", trainer, "--seed", 1, "--output-dir", place / "o", *model)
-    said = (*said, "--config-file", ROOT / "configs/backbones/glyph.yaml", "--dataset-config-file", config)
+        said = ["compare", "--dataset", "digits", "--trainers", "TipX", "--shots", 4, "--seeds", 1, "--cfg", "glyph"]
+        said += ["--data", place / "data", "--output", place / "out", "--backbone", folder / "tiny.pt"]
+        return list(map(str, said))
+    said += ["--output-dir", place / "o", "--config-file", ROOT / "configs/backbones/glyph.yaml"]
+    said += ["--dataset-config-file", config]
+    said += ["--eval-only", "--model-dir", place / Path(path).parts[0]] if option == "--model-dir" else []
     return [str(word) for word in (*said, *(word for pair in options.items() for word in pair))]
 
 
