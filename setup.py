@@ -71,7 +71,6 @@ setup(
         "numpy>=1.26",
         "pillow>=10",
         "safetensors>=0.4",
-        "filelock>=3.13",
         "msgspec>=0.19",
         "packaging>=23",
     ],

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 from dassl.data.datasets import DATASET_REGISTRY
 
+from imo.bounds import BROKEN
 from imo.datasets.base import Item, Split, SplitDataset, stratified
 from imo.errors import InputError
 from imo.files import atomic_path
@@ -51,7 +52,7 @@ class OpenImages(SplitDataset):
             with open(descriptions, encoding="utf-8", newline="") as file:
                 names = dict(row[:2] for row in csv.reader(file) if len(row) > 1)
             rows = sample({part: path for part, path in files.items() if path}, names, random.Random(self.seed))
-        except (KeyError, TypeError, ValueError) as error:
+        except BROKEN as error:
             raise InputError(
                 f"{self.dataset_dir}: broken label files ({type(error).__name__}: {error}); expected columns ImageID, "
                 f"LabelName and Confidence, and descriptions <label>,<name>; get them again from {SITE}"

@@ -6,7 +6,11 @@ import contextlib
 import functools
 import hashlib
 import os
-import tempfile
+import platform
+import secrets
+import shutil
+import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +18,12 @@ import msgspec
 from PIL import Image
 
 from imo.errors import InputError
+from imo.locks import lock
+
+# Names of temporary files and folders: this, 12 random digits, a dash, the machine. PyTorch writes the name up to the
+# last dot into the file.
+_TEMPORARY, _MACHINE = ".imo-tmp.", platform.node().replace(".", "_")
+_MOMENT, _HOUR = 10.0, 3600.0  # seconds
 
 
 def file_sha256(path: str | Path) -> str:
@@ -37,26 +47,73 @@ def _sha256(path: str, size: int, changed: int) -> str:
 
 
 @contextlib.contextmanager
-def atomic_path(path: str | Path) -> Iterator[Path]:
+def atomic_path(path: str | Path, folder: bool = False) -> Iterator[Path]:
     """Yield the path of a temporary file in the same folder, which is made if need be. The file is renamed to `path`
-    when the block ends without error, and removed otherwise.
+    when the block ends without error, and removed otherwise. What killed processes left there is removed, too.
+
+    Args:
+        folder: make a folder instead. Where `path` has been filled by then, what is there stays.
 
     Raises:
         OSError: with `path` as its file name, whatever file the error was about.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    temporary = path.parent / f"{_TEMPORARY}{secrets.token_hex(6)}-{_MACHINE}"
     try:
-        yield temporary
-        temporary.chmod(0o666 & ~_umask())
-        os.replace(temporary, path)
+        with contextlib.ExitStack() as stack:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            drop_leftovers(str(path.parent.absolute()))
+            stack.callback(remove, temporary)
+            temporary.mkdir() if folder else temporary.touch(exist_ok=False)
+            if os.name == "posix":
+                handle = os.open(temporary, os.O_RDONLY)
+                stack.callback(os.close, handle)
+                with contextlib.suppress(OSError):
+                    lock(handle)  # says that its maker lives, see `leftovers`
+            yield temporary
+            try:
+                os.replace(temporary, path)
+            except OSError:
+                if not (folder and path.is_dir() and any(path.iterdir())):
+                    raise
     except OSError as error:  # the error of a full disk names no file
         raise OSError(error.errno, error.strerror or str(error), str(path)) from error
-    finally:
-        temporary.unlink(missing_ok=True)
+
+
+def leftovers(folder: str | Path) -> list[Path]:
+    """Temporary files and folders of `atomic_path` whose makers are gone. Links are never among them.
+
+    A maker that lives has the lock. On a shared disk that keeps locks to each machine, those of another machine are
+    taken for left over when they have not changed for an hour.
+    """
+    found = []
+    for path in Path(folder).glob(f"{_TEMPORARY}*"):
+        ours = path.name[len(_TEMPORARY) + 13 :] == _MACHINE
+        with contextlib.suppress(OSError, InputError):  # gone meanwhile, another user's, or a link
+            handle = not_following(str(path), os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+            try:
+                changed = max(place.lstat().st_mtime for place in (path, *(() if ours else path.rglob("*"))))
+                if time.time() - changed > (_MOMENT if ours else _HOUR) and lock(handle):
+                    found.append(path)
+            finally:
+                os.close(handle)
+    return found
+
+
+def remove(path: Path) -> None:
+    """Remove a file, or a folder with all that is in it; a link itself, not what it leads to."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+@functools.cache
+def drop_leftovers(folder: str) -> None:
+    """Remove what is left over in a folder; once a process, for listing a large folder takes its time."""
+    for path in leftovers(folder):
+        with contextlib.suppress(OSError):
+            remove(path)
 
 
 def write_json(path: str | Path, content: msgspec.Struct, indent: int) -> Path:
@@ -100,18 +157,17 @@ def open_image(path: str | Path) -> Image.Image:
     """Read an image file, as RGB.
 
     Raises:
-        InputError: the file is missing, damaged or no image.
+        InputError: the file is missing, damaged, no image, or so large that Pillow warns of it.
     """
     try:
-        with Image.open(path) as image:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            opened = Image.open(path)
+        with opened as image:
             if image.mode.startswith("I"):  # 16 bits a pixel: Pillow's convert would clip nearly all to white
                 return image.point(lambda value: value / 256).convert("RGB")
             return image.convert("RGB")
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise InputError(f"{path}: image is too large ({error}); make it smaller") from error
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         raise InputError(f"{path}: image cannot be read ({error}); restore the file") from error
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

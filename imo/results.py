@@ -159,7 +159,7 @@ def read_result(folder: str | Path) -> Result | None:
                 f"folder, or set OUTPUT to another"
             )
         return msgspec.convert(found, Result, strict=True)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise InputError(f"{path}: damaged ({error}); remove the run's folder and run it again") from error
 
 

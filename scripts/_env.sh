@@ -25,7 +25,7 @@ CORRECTIONS="${CORRECTIONS:-}"
 VALIDATION="${VALIDATION:-}"
 ALSO=""  # datasets that a script needs beside those in its arguments
 
-NEEDED="torch torchvision clip yacs tabulate tqdm numpy safetensors yaml filelock msgspec"
+NEEDED="torch torchvision clip yacs tabulate tqdm numpy safetensors yaml msgspec"
 NEEDED_BY_PICTURES="matplotlib scipy"
 NEEDED_BY_REPORT="matplotlib scipy jinja2"
 NEEDED_BY_TESTS="pytest xdist ruff mypy importlinter sklearn mlxtend skimage $NEEDED_BY_REPORT"

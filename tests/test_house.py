@@ -47,6 +47,13 @@ def test_no_name_in_a_package_hides_one_of_its_modules():
         assert not inside & {*bound_names(ast.parse(path.read_text()))}, path
 
 
+def test_files_are_written_by_one_mechanism():
+    """`imo.files.atomic_path` alone knows names of temporary files, and sweeps what killed processes leave."""
+    for path in (path for room in ROOMS for path in (ROOT / room).rglob("*.py")):
+        text = path.read_text()
+        assert "tempfile" not in text and "chmod" not in text, path
+
+
 # tools/check_types_and_imports.py, on a small house.
 
 
@@ -63,7 +70,10 @@ def house(tmp_path, monkeypatch, capfd):
         "imo/store/__main__.py": command,
         "workbench/cli.py": "def main() -> None: ...",
     }
-    files |= {f"imo/{name}.py": "" for name in ("results", "protocol", "checks", "files", "pieces", "errors")}
+    files |= {
+        f"imo/{name}.py": ""
+        for name in ("results", "protocol", "checks", "files", "pieces", "bounds", "locks", "errors")
+    }
     rooms = (*ROOMS, *(f"imo/{name}" for name in ("model", "classify", "measure", "store", "compat", "compat/dassl")))
     files |= {f"{room}/__init__.py": "" for room in rooms}
     shutil.copy(ROOT / "pyproject.toml", tmp_path)

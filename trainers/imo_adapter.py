@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from dassl.engine import TRAINER_REGISTRY
@@ -131,14 +131,22 @@ class IMOAdapter(ClipTrainer):
             self.progress.validated(self.epoch + 1, area, separation, state if self.options.PATIENCE else {})
         last = self.stopped or self.epoch + 1 == self.max_epoch
         self.save_model(self.epoch, self.output_dir, is_best=last, val_result=0.0)
-        if distributed.rank() == 0:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(os.path.join(self.output_dir, "adapter", f"model.pth.tar-{self.epoch}"))
+        self.keep_latest()
+
+    def keep_latest(self) -> None:
+        """Remove the checkpoints of earlier epochs; a killed run may have left several."""
+        folder = Path(self.output_dir, "adapter")
+        if distributed.rank() == 0 and (folder / "checkpoint").is_file():  # has the name of the latest
+            latest = (folder / "checkpoint").read_text(encoding="utf-8").strip()
+            for path in folder.glob("model.pth.tar-*"):
+                if path.name != latest:
+                    path.unlink(missing_ok=True)
 
     def after_train(self) -> None:
         """Write the adapters and test, in the first process."""
         if distributed.rank() > 0:
             return
+        self.keep_latest()
         path = f"{self.output_dir}/adapter.safetensors"
         with self.deployed():
             save_adapters(self.clip_model, path, self.backbone_sha256)

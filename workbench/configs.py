@@ -22,6 +22,7 @@ from imo.errors import InputError
 from imo.workbench import places
 
 BASE = "_BASE_"
+_LONGEST, _DEEPEST = 100_000, 20  # characters of a file, and blocks in blocks; those here have 700, and 4
 
 
 class LayeredCfg(CfgNode):  # type: ignore[misc]  # yacs has no types
@@ -130,12 +131,29 @@ def _read(file: Path) -> dict[str, Any]:
     if file.suffix.lower() not in (".yaml", ".yml"):
         raise InputError(f"{file}: expected a file that ends with .yaml or .yml; code is not read as a config")
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{file}: not YAML ({' '.join(str(error).split())}); mend the file") from error
+        text = file.read_text(encoding="utf-8")
+        _bounded(text)
+        content = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError) as error:
+        raise InputError(
+            f"{file}: not YAML, or more than is read ({' '.join(str(error).split())}); mend the file"
+        ) from error
     if not isinstance(content, dict | None):
         raise InputError(f"{file}: expected settings, NAME: value, got {type(content).__name__}; mend the file")
     return content or {}
+
+
+def _bounded(text: str) -> None:
+    """Raise ValueError for YAML that could take forever to read, or stand for any amount of settings."""
+    depth = 0
+    if len(text) > _LONGEST:
+        raise ValueError(f"{len(text):,} characters")
+    for token in yaml.scan(text):
+        depth += token.id.endswith(("start>", "[", "{")) - token.id.endswith(("end>", "]", "}"))
+        if isinstance(token, yaml.AliasToken):
+            raise ValueError("an alias, *name, which could stand for any amount; write out what it stands for")
+        if depth > _DEEPEST:
+            raise ValueError("nested too deeply")
 
 
 def resolve(path: str | Path) -> Path | None:

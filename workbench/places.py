@@ -30,10 +30,14 @@ def default_store() -> Path:
     return own if own.is_dir() or not checkout_store().is_dir() else checkout_store()
 
 
-def command(*words: str) -> tuple[str, ...]:
-    """`imo` with these words, for another process. Like `python -m imo`, but imports nothing from the current folder,
-    where a CoOp checkout has another `clip`."""
+def python(code: str, *words: str) -> tuple[str, ...]:
+    """Python with this code and these words, for another process. Nothing is imported from the current folder, where a
+    CoOp checkout has another `clip`, and anybody's archive may have anything."""
     home = str(ROOT if _IN_CHECKOUT else ROOT.parent)
     path = f"[{home!r}, *filter(None, sys.path)]"
-    start = f"import sys; sys.path = {path}; from imo.workbench.cli import main; sys.exit(main())"
-    return sys.executable, "-W", "ignore", "-c", start, *words
+    return sys.executable, "-W", "ignore", "-c", f"import sys; sys.path = {path}; {code}", *words
+
+
+def command(*words: str) -> tuple[str, ...]:
+    """`imo` with these words, for another process."""
+    return python("from imo.workbench.cli import main; sys.exit(main())", *words)

@@ -3,8 +3,8 @@
 Stages, each begun when the one before has ended: the adapters (where they are asked for), one run of each trainer on
 each dataset (which encodes what all its other runs share), everything else, the tables. A job is `imo compare` on one
 dataset and one seed, since its runs share features; it skips finished runs, so a sweep that is started again goes on.
-Two jobs of one dataset and seed never run at once, whoever started them: a lock in OUTPUT/sweep, which the system lets
-go when its process ends, makes the second wait and then find the runs done.
+Two jobs of one dataset and seed never run at once, whoever started them: a lock in OUTPUT/sweep makes the second wait
+and then find the runs done. The job's own process has the lock, too, so that it stays locked where the sweep is killed.
 """
 
 from __future__ import annotations
@@ -13,19 +13,22 @@ import argparse
 import contextlib
 import itertools
 import os
+import platform
+import shlex
 import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
-from filelock import FileLock, Timeout
 
 from imo.errors import InputError
 from imo.files import not_following
-from imo.workbench.places import command
+from imo.locks import holding
+from imo.workbench.places import command, python
 from imo.workbench.plan import Request, plan
 
 PATIENCE = 2.0  # seconds for a job to end by itself: Ctrl-C in a terminal reaches it, too
@@ -63,18 +66,24 @@ class Running:
 
 def execute(job: Job, environment: Mapping[str, str] | None = None, running: Running | None = None) -> int:
     """Run a job's command under its lock. Returns its exit status; called where the executor puts it."""
-    job.lock.parent.mkdir(parents=True, exist_ok=True)
     job.log.parent.mkdir(parents=True, exist_ok=True)
-    running = running or Running()
+    running, said = running or Running(), False
     while not running.stopped:
-        with (
-            contextlib.suppress(Timeout),
-            FileLock(job.lock, timeout=1),
-            open(job.log, "w", encoding="utf-8", opener=not_following) as log,
-        ):
-            process = subprocess.Popen(job.command, stdout=log, stderr=subprocess.STDOUT, env=environment)
-            running.processes.append(process)
-            return process.wait()
+        with holding(job.lock) as lock:
+            if lock is not None:
+                with open(job.log, "w", encoding="utf-8", opener=not_following) as log:
+                    process = subprocess.Popen(
+                        job.command, stdout=log, stderr=subprocess.STDOUT, env=environment, pass_fds=(lock,)
+                    )
+                running.processes.append(process)
+                with contextlib.suppress(OSError):  # for those who wait
+                    job.lock.write_text(f"process {process.pid} on {platform.node()}\n", encoding="utf-8")
+                return process.wait()
+        if not said:
+            holder = job.lock.read_text(encoding="utf-8").strip() or "another"
+            print(f"waiting: {job.name}: {holder} is at it, and has the lock {job.lock}", flush=True)
+            said = True
+        time.sleep(PATIENCE / 4)
     return 130
 
 
@@ -148,8 +157,13 @@ def executor(args: argparse.Namespace, folder: Path) -> Iterator[Submit]:
         import submitit
     except ImportError as error:
         raise InputError(f"--executor {args.executor} needs submitit; pip install submitit") from error
+    os.environ["PYTHONSAFEPATH"] = "1"  # for the process with which submitit's own local executor begins
     try:
-        submitter = submitit.AutoExecutor(folder=folder / "submitit", cluster=args.executor)
+        # submitit adds "-u -m submitit.core._submit FOLDER", by which Python would import from where the user stands.
+        safe = python("import runpy; sys.argv = sys.argv[3:]; runpy.run_module(sys.argv[0], run_name='__main__')")
+        submitter = submitit.AutoExecutor(
+            folder=folder / "submitit", cluster=args.executor, **{f"{args.executor}_python": shlex.join(safe)}
+        )
         options = dict(option.split("=", 1) for option in args.slurm) if args.executor == "slurm" else {}
         known = ("timeout_min", "gpus_per_node", "cpus_per_task", "mem_gb", "nodes", "tasks_per_node")
         submitter.update_parameters(

@@ -8,6 +8,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from imo.bounds import BROKEN
 from imo.datasets.base.split_dataset import SplitDataset
 from imo.datasets.base.splits import Item, Split, is_image
 from imo.errors import InputError
@@ -87,7 +88,7 @@ def scan(folder: str, cache: str) -> dict[str, list[str]]:
     try:
         with open(cache, encoding="utf-8") as file:
             kept = json.load(file)
-    except (OSError, ValueError):
+    except BROKEN:
         kept = {}
     if not isinstance(kept, dict):
         kept = {}

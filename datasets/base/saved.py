@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import json
 import os
 import pickle
@@ -11,12 +12,14 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
+from imo.bounds import BROKEN, check_pickle
 from imo.datasets.base.splits import Item, Split, by_label
 from imo.datasets.base.subsets import draw, name_short_classes, with_validation
 from imo.errors import InputError
 from imo.files import atomic_path, refuse_links
 
 FOLDER = "split_fewshot"
+_LONGEST = 4096  # characters of a path
 Subset = tuple[list[Item], list[Item]]  # support set, validation images
 
 
@@ -143,7 +146,7 @@ def _read_json(path: str, image_dir: str, split: Split) -> Subset | None:
             return None
         known = {(_relative(item, image_dir), *item[1:]): item for part in split for item in part}
         return [known[tuple(entry)] for entry in content["train"]], [known[tuple(entry)] for entry in content["val"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except BROKEN as error:
         raise InputError(
             f"{path}: broken few-shot subset ({type(error).__name__}: {error}); delete it, and it is drawn again"
         ) from error
@@ -170,8 +173,14 @@ def _read_pickle(path: str) -> dict[str, list[tuple[str, int]]]:
 
     try:
         with open(path, "rb") as file:
-            content = Restricted(file).load()
-        return {part: [(str(datum._impath), int(datum._label)) for datum in content[part]] for part in content}
+            pickled = file.read()
+        check_pickle(io.BytesIO(pickled), len(pickled))
+        content = Restricted(io.BytesIO(pickled)).load()
+        found = {part: [(datum._impath, datum._label) for datum in content[part]] for part in content}
+        for impath, label in (pair for pairs in found.values() for pair in pairs):
+            if not isinstance(impath, str) or not isinstance(label, int) or len(impath) > _LONGEST:
+                raise ValueError("an image's path is no text, or too long, or its label is no number")
+        return found
     except InputError:
         raise
     except Exception as error:  # a damaged pickle raises nearly anything

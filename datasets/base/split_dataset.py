@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dassl.data.datasets import DatasetBase, Datum
 from yacs.config import CfgNode
 
+from imo.bounds import BROKEN
 from imo.datasets.base.annotations import Annotations, MissingFile
 from imo.datasets.base.corruptions import corrupted_copy
 from imo.datasets.base.saved import subset
@@ -61,14 +62,15 @@ class SplitDataset(Annotations, DatasetBase):
         options = cfg.DATASET
         check_validation(options.VALIDATION)
         root = os.path.abspath(os.path.expanduser(options.ROOT))
-        if not os.path.isdir(root) or not os.access(root, os.R_OK | os.X_OK):
-            raise InputError(f"{root}: data root is missing or unreadable; create it, or set --root (DATA for scripts)")
         self.dataset_dir = os.path.join(root, self.dataset_dir)
         self.image_dir = self.mirrored(os.path.normpath(os.path.join(self.dataset_dir, self.image_dir)))
         self.seed: int = cfg.SEED
         self.target_name: str = options.NAME
 
+        if os.path.exists(root):
+            check_root(root)
         self.prepare()
+        check_root(root)
         split = self.read()
         self.protocol = protocol_of(split, options.VALIDATION)
         self.test_only = not split.train
@@ -113,7 +115,7 @@ class SplitDataset(Annotations, DatasetBase):
             return self.find_split()
         except InputError:
             raise
-        except (KeyError, ValueError, IndexError, TypeError, OSError) as error:
+        except BROKEN as error:
             raise InputError(
                 f"{self.reading}: broken ({type(error).__name__}: {error}); get it anew: {self.where(self.reading)}"
             ) from error
@@ -154,6 +156,12 @@ class SplitDataset(Annotations, DatasetBase):
             return item._replace(impath=self.mirrored(path))
 
         return checked(Split(*([absolute(item) for item in part] for part in split)), named_in)
+
+
+def check_root(root: str) -> None:
+    """Raise InputError unless the data root is a folder that can be read."""
+    if not os.path.isdir(root) or not os.access(root, os.R_OK | os.X_OK):
+        raise InputError(f"{root}: data root is missing or unreadable; create it, or set --root (DATA for scripts)")
 
 
 def folder_split(dataset: SplitDataset) -> Split:

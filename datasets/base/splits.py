@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from PIL import Image
 
+from imo.bounds import BROKEN
 from imo.errors import InputError
 
 
@@ -47,7 +48,7 @@ def load_split(path: str) -> Split:
         return Split(
             *([Item(str(p), int(label), str(name)) for p, label, name in split[part]] for part in Split._fields)
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except BROKEN as error:
         raise InputError(
             f"{path}: broken split file ({type(error).__name__}: {error}); expected train, val and test, "
             f"each a list of [path, label, classname]"

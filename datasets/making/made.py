@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,7 +12,7 @@ from PIL import Image
 
 from imo.datasets.base import SplitDataset
 from imo.errors import InputError
-from imo.files import refuse_links
+from imo.files import atomic_path, drop_leftovers, refuse_links
 
 Picture = tuple[str, str, npt.NDArray[Any], int, str]  # part of the split, path, uint8 pixels, label, class name
 
@@ -30,16 +27,17 @@ class MadeDataset(SplitDataset):
         raise NotImplementedError
 
     def prepare(self) -> None:
-        """Write the images and the split file, unless the dataset's folder is there.
+        """Write the images and the split file, unless the dataset's folder is there and not empty.
 
         Raises:
             InputError: a package that holds the data, or draws them, is missing; or the dataset's folder is a link that
-                leads nowhere.
+                leads nowhere, or to an empty folder.
         """
-        if os.path.isdir(self.dataset_dir):
+        drop_leftovers(os.path.dirname(self.dataset_dir))
+        if os.path.isdir(self.dataset_dir) and os.listdir(self.dataset_dir):
             return
         refuse_links(self.dataset_dir, os.path.dirname(self.dataset_dir))
-        with whole_folder(self.dataset_dir) as temporary:
+        with atomic_path(self.dataset_dir, folder=True) as temporary:
             split: dict[str, list[list[str | int]]] = {"train": [], "val": [], "test": []}
             try:
                 for part, name, array, label, classname in self.pictures():
@@ -54,20 +52,3 @@ class MadeDataset(SplitDataset):
                 ) from error
             with open(os.path.join(temporary, self.split_file), "w", encoding="utf-8") as file:
                 json.dump(split, file, indent=0)
-
-
-@contextlib.contextmanager
-def whole_folder(path: str) -> Iterator[str]:
-    """A temporary folder to write to. It is renamed to `path` when the block ends, and removed if the block fails.
-
-    Two processes may make the same folder at once: the first to finish keeps it.
-    """
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    temporary = tempfile.mkdtemp(prefix=f".{os.path.basename(path)}.", dir=os.path.dirname(path))
-    try:
-        yield temporary
-        os.chmod(temporary, 0o755)
-        with contextlib.suppress(OSError):  # another process made it meanwhile
-            os.rename(temporary, path)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import http.client
 import os
 import shutil
@@ -18,7 +19,8 @@ from dassl.data.datasets import DATASET_REGISTRY
 from imo.datasets.base import SplitDataset
 from imo.datasets.tool.check import absent, check, config
 from imo.errors import InputError
-from imo.files import refuse_links
+from imo.files import refuse_links, remove
+from imo.locks import holding
 
 STAGING = ".prepare"  # in the dataset's folder: downloads go here; complete archives stay for the next try
 ARCHIVES = (".gz", ".tgz", ".zip", ".tar")
@@ -41,7 +43,12 @@ def prepare(name: str, root: str | Path) -> tuple[bool, list[str]]:
     kind = DATASET_REGISTRY.get(cfg.DATASET.NAME)
     folder = Path(root).resolve() / kind.dataset_dir
     if kind.torchvision:
-        fetch(kind, folder)
+        beside = folder.with_name(f".{folder.name}.lock")
+        with holding(beside, wait=True):  # of two at once, one would remove the other's downloads
+            try:
+                fetch(kind, folder)
+            finally:
+                beside.unlink()
     elif kind.prepare is not SplitDataset.prepare:
         try:
             kind(cfg)  # calls the dataset's own `prepare`
@@ -66,16 +73,18 @@ def fetch(kind: type[SplitDataset], folder: Path) -> None:
     Raises:
         InputError: the download failed; complete archives are kept and are not downloaded again next time. Or STAGING,
             or what is to be fetched, is a link: other people's files would be removed, or written over.
+        OSError: the disk is full, or not to be written; with STAGING as its file name.
     """
     assert kind.torchvision is not None
     moves = {staged: folder / to for staged, to in kind.torchvision.moves.items() if not (folder / to).exists()}
-    if not moves:
-        return
-    import torchvision
-
     staging = folder / STAGING
     for path in (staging, *moves.values()):
         refuse_links(path, folder)
+    if not moves:
+        remove(staging)  # of a process that was killed when all was done
+        return
+    import torchvision
+
     drop_unpacked(staging)  # a killed process may leave half a folder, which torchvision would take for the whole
     staging.mkdir(parents=True, exist_ok=True)
     try:
@@ -88,6 +97,8 @@ def fetch(kind: type[SplitDataset], folder: Path) -> None:
         if archives and isinstance(error, CUT_SHORT):
             archives.pop().unlink()
         drop_unpacked(staging)
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+            raise OSError(error.errno, error.strerror, str(staging)) from error
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(
             f"{kind.__name__}: download failed ({reason}); run the same command again"

@@ -7,7 +7,9 @@ TorchScript archive or state dict (.pt), or from a state dict as safetensors; al
 
 from __future__ import annotations
 
+import pickle
 import re
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 
+from imo.bounds import BROKEN, check_tensors, load_tensors
 from imo.checks import check_kind
 from imo.errors import InputError
 from imo.model import open_clip
@@ -22,6 +25,7 @@ from imo.model.assets import shipped_backbone, shipped_backbones
 from imo.model.openai_clip import clip_module
 from imo.model.torchscript import RefusedArchive, is_torchscript, read_torchscript
 
+_CONTEXT = 77  # tokens of a text, in every CLIP
 _NOT_WEIGHTS = ("input_resolution", "context_length", "vocab_size")  # numbers beside the weights in OpenAI's archives
 
 
@@ -127,12 +131,17 @@ def _available(device: str | torch.device) -> torch.device:
 def _load(path: Path, device: torch.device, dtype: torch.dtype) -> Any:
     """A `clip.model.CLIP` with the weights in a file."""
     state = _read_state(path)
-    known_tokens = _expand_vocabulary(state)
     build_model = clip_module("model").build_model
     try:
+        known_tokens = _expand_vocabulary(state)
+        with torch.device("meta"), warnings.catch_warnings():  # takes no memory: shapes may be huge and not fit
+            warnings.simplefilter("ignore")
+            length = build_model(dict(state)).context_length
+        if length != _CONTEXT:
+            raise KeyError(f"texts of {length} tokens, not {_CONTEXT}")
         model = build_model(dict(state))
         model.float().load_state_dict(state, strict=False)  # again: build_model has rounded the weights to float16
-    except (KeyError, RuntimeError) as error:
+    except (KeyError, IndexError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{path}: not the weights of a CLIP model ({reason}); give CLIP's own state dict") from error
     except TypeError as error:
@@ -159,17 +168,15 @@ def _read_state(path: Path) -> dict[str, torch.Tensor]:
             with safe_open(path, framework="pt") as file:
                 return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
         state: Any
-        if is_torchscript(path):  # OpenAI's files
-            state = read_torchscript(path)
-        else:
-            state = dict(torch.load(path, map_location="cpu", weights_only=True))
+        state = read_torchscript(path) if is_torchscript(path) else dict(load_tensors(path))  # OpenAI's are the former
+        check_tensors(state, path.stat().st_size)
     except RefusedArchive as error:
         raise InputError(f"{path}: TorchScript archive refused, {error}; save a plain state dict") from error
-    except (SafetensorError, RuntimeError, EOFError, OSError, TypeError, ValueError) as error:
+    except pickle.UnpicklingError as error:
+        raise InputError(f"{path}: holds more than tensors, refused; save a plain state dict") from error
+    except (SafetensorError, RuntimeError, *BROKEN) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(f"{path}: damaged or not a weights file ({reason}); copy it again") from error
-    except Exception as error:  # pickle.UnpicklingError: objects other than tensors
-        raise InputError(f"{path}: holds more than tensors, refused; save a plain state dict") from error
     state = state.get("state_dict", state)
     return {key: value for key, value in state.items() if torch.is_tensor(value) and key not in _NOT_WEIGHTS}
 

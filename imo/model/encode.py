@@ -17,6 +17,8 @@ from imo.model.adapter import adapters_switched, check_clip
 from imo.model.backbone import tokenize, unknown_words
 from imo.pieces import ENCODED, in_pieces
 
+LONGEST = 77 * 32  # characters of a template or a class name: no text that CLIP takes has more tokens, or longer ones
+
 
 def encode_images(model: nn.Module, images: torch.Tensor, corrected: bool = False) -> torch.Tensor:
     """Image features, not normalised. Those of an image are the same to the last bit whatever images stand beside it.
@@ -131,6 +133,26 @@ def mean_direction(features: torch.Tensor) -> torch.Tensor:
     return F.normalize(F.normalize(features, dim=-1).mean(dim=1), dim=-1)
 
 
+def prompts_of(classnames: Sequence[str], templates: Sequence[str]) -> list[str]:
+    """The C x T prompts of C class names in T templates, those of a class together.
+
+    Raises:
+        InputError: no names, no templates, a template with other braces than one `{}`, or a text that no backbone
+            takes for its length.
+    """
+    if not classnames or not templates:
+        raise InputError(f"expected class names and templates, got {len(classnames)} names, {len(templates)} templates")
+    for template in templates:
+        if (template.count("{}"), template.count("{"), template.count("}")) != (1, 1, 1):
+            raise InputError(
+                f"templates: expected one '{{}}' where the class name goes, and no other braces, got '{template[:100]}'"
+            )
+    for text in (*templates, *classnames):
+        if len(text) > LONGEST:
+            raise InputError(f"templates: '{text[:100]}...' has {len(text):,} characters; shorten it")
+    return [template.replace("{}", name.replace("_", " ")) for name in classnames for template in templates]
+
+
 @torch.no_grad()
 def encode_texts(model: nn.Module, classnames: Iterable[str], templates: str | Iterable[str]) -> torch.Tensor:
     """Text features (C, T, d) of C classes in T templates, float32, not normalised. Those of a text are the same to the
@@ -142,10 +164,7 @@ def encode_texts(model: nn.Module, classnames: Iterable[str], templates: str | I
     check_clip(model)
     names = _texts("classnames", classnames)
     templates = [templates] if isinstance(templates, str) else _texts("templates", templates)
-    for template in templates:
-        if template.count("{}") != 1:
-            raise InputError(f"templates: expected one '{{}}' where the class name goes, got '{template}'")
-    prompts = [template.replace("{}", name.replace("_", " ")) for name in names for template in templates]
+    prompts = prompts_of(names, templates)
     unknown = unknown_words(model, prompts)
     if unknown:
         warnings.warn(f"prompt words without meaning to this backbone: {', '.join(unknown)}", stacklevel=3)

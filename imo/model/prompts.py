@@ -106,8 +106,8 @@ class PromptLearner(nn.Module):
             n_ctx = _length(words)
             first = embed(tokenize(words).to(device))[0, 1 : 1 + n_ctx].detach().to(dtype)
         else:
-            if n_ctx < 1:
-                raise InputError(f"N_CTX: expected at least 1, got {n_ctx}")
+            if not 1 <= n_ctx <= 75:  # of CLIP's 77 tokens
+                raise InputError(f"N_CTX: expected 1 to 75, got {n_ctx}")
             shape = (len(classnames), n_ctx) if class_specific else (n_ctx,)
             first = torch.empty(*shape, embed.weight.shape[1], device=device, dtype=dtype)
             nn.init.normal_(first, std=0.02)
@@ -171,4 +171,7 @@ class ConditionalPromptLearner(PromptLearner):
 
 def _length(text: str) -> int:
     """Number of a text's tokens, without the start and end tokens."""
-    return int(tokenize(text)[0].argmax()) - 1
+    try:
+        return int(tokenize(text)[0].argmax()) - 1
+    except RuntimeError as error:
+        raise InputError(f"'{text[:100]}': context or class name of more than 77 tokens; shorten it") from error

@@ -16,12 +16,15 @@ from typing import Any
 
 import torch
 
+from imo.bounds import check_parts, check_pickle
+
 _STORAGES = {  # what data.pkl calls the type of a storage
     "DoubleStorage": torch.float64, "FloatStorage": torch.float32, "HalfStorage": torch.float16,
     "BFloat16Storage": torch.bfloat16, "LongStorage": torch.int64, "IntStorage": torch.int32,
     "ShortStorage": torch.int16, "CharStorage": torch.int8, "ByteStorage": torch.uint8, "BoolStorage": torch.bool,
 }  # fmt: skip
 _TEXT_LIMIT = 1 << 24  # bytes of code/<name>.py and data.pkl: OpenAI's have below 1 MB
+_SEARCH_LIMIT = 1 << 28  # bytes of sources in which classes are looked for, one after the other
 _MODULE_LIMIT = 10_000  # of a tree: OpenAI's have below 1,000
 
 
@@ -59,6 +62,7 @@ def read_torchscript(path: str | Path) -> dict[str, torch.Tensor]:
     """
     try:
         with zipfile.ZipFile(path) as file:
+            check_parts(file, Path(path).stat().st_size)
             archive = _Archive(file)
             return _state_dict(archive.objects(), archive)
     except (RefusedArchive, OSError):
@@ -99,6 +103,7 @@ class _Archive:
         self.top = file.namelist()[0].partition("/")[0]
         self.storages: dict[str, torch.Tensor] = {}
         self.classes: dict[str, frozenset[str] | None] = {}
+        self.searched = 0
 
     def text(self, name: str) -> bytes:
         """A part that is no storage."""
@@ -129,6 +134,9 @@ class _Archive:
 
     def _state_names(self, home: str, name: str) -> frozenset[str] | None:
         source = self.text(f"code/{home.replace('.', '/')}.py").decode()
+        self.searched += len(source)
+        if self.searched > _SEARCH_LIMIT:
+            raise RefusedArchive("its sources are too long")
         found = re.search(rf"^class {re.escape(name)}\(Module\):\n((?:[ \t].*\n|\n)*)", source, re.MULTILINE)
         if found is None:
             return None
@@ -143,7 +151,9 @@ class _Unpickler(pickle.Unpickler):
     """Unpickles data.pkl of an archive; the functions and classes that it may name are these alone."""
 
     def __init__(self, archive: _Archive) -> None:
-        super().__init__(io.BytesIO(archive.text("data.pkl")))
+        content = archive.text("data.pkl")
+        check_pickle(io.BytesIO(content), len(content))
+        super().__init__(io.BytesIO(content))
         self.archive = archive
         self.records: dict[str, type[_Record]] = {}
 

@@ -6,7 +6,8 @@ from the image file's path, size and time of change. Names of datasets and split
 all runs that use an image share its row.
 
 Several processes may use a store at once: shards are written whole or not at all, and never changed. At worst two
-processes encode the same image. The command `imo store` lists and prunes a store.
+processes encode the same image. The command `imo store` lists and prunes a store; it leaves alone the spaces that a
+process is using, each of which has the lock of the space, shared with the others.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import hashlib
 import json
 import os
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ import torch
 
 from imo.errors import InputError
 from imo.files import atomic_path, file_state
+from imo.locks import holding
 from imo.store.shards import SUFFIX, DamagedShard, Shard, write_shard
 
 Space = Mapping[str, object]
@@ -73,28 +75,33 @@ class FeatureStore:
             Features (N, d) float32, and {encoder: number of rows that were encoded}.
 
         Raises:
-            InputError: no identities, or files of the store vanished while they were used.
+            InputError: no identities, or someone removed files of the store while they were used.
         """
         if not identities:
             raise InputError("features were asked for, but of no images")
         keys = np.frombuffer(b"".join(identities), dtype="S16")
         unique, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
         counts = dict.fromkeys(spaces, 0)
-        rows = _Rows(self.folder(spaces[wanted]), unique)
-        if rows.missing.any():
-            # A space is looked at once, whatever other processes write in the meantime.
-            others = {name: _Rows(self.folder(spaces[name]), unique).missing for name in spaces if name != wanted}
-            lacking = {name: rows.missing & others.get(name, rows.missing) for name in spaces}
-            for names, chosen in _groups(lacking, rows.missing):
-                self._encode({name: spaces[name] for name in names}, keys, np.sort(first[chosen]), encode)
-                for name in names:
-                    counts[name] += int(chosen.sum())
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(in_use(self.folder(spaces[wanted])))
             rows = _Rows(self.folder(spaces[wanted]), unique)
             if rows.missing.any():
-                raise InputError(f"{rows.folder}: features vanished while they were written; run the command again")
-        with contextlib.suppress(OSError):  # pruning goes by the time of last use; a read-only store cannot keep it
-            os.utime(rows.folder / "space.json")
-        return rows.gather(inverse), counts
+                names = [name for name in spaces if name != wanted]
+                for name in names:
+                    stack.enter_context(in_use(self.folder(spaces[name])))
+                # A space is looked at once, whatever other processes write in the meantime.
+                others = {name: _Rows(self.folder(spaces[name]), unique).missing for name in names}
+                lacking = {name: rows.missing & others.get(name, rows.missing) for name in spaces}
+                for lacked_by, chosen in _groups(lacking, rows.missing):
+                    self._encode({name: spaces[name] for name in lacked_by}, keys, np.sort(first[chosen]), encode)
+                    for name in lacked_by:
+                        counts[name] += int(chosen.sum())
+                rows = _Rows(self.folder(spaces[wanted]), unique)
+                if rows.missing.any():
+                    raise InputError(f"{rows.folder}: features vanished while they were written; run the command again")
+            with contextlib.suppress(OSError):  # pruning goes by the time of last use; a read-only store cannot keep it
+                os.utime(rows.folder / "space.json")
+            return rows.gather(inverse), counts
 
     def folder(self, space: Space) -> Path:
         """The folder of a space, named by a hash of it."""
@@ -122,6 +129,21 @@ class FeatureStore:
             done += len(chosen)
         if done != len(positions):
             raise ValueError(f"encode: expected {len(positions)} rows, got {done}")
+
+
+@contextlib.contextmanager
+def in_use(folder: Path) -> Iterator[None]:
+    """Within the block, a space's folder is not pruned. It may be where a store cannot be written, or a disk knows no
+    locks; there nobody can prune either."""
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):
+            stack.enter_context(holding(lock_of(folder), shared=True, wait=True))
+        yield
+
+
+def lock_of(folder: Path) -> Path:
+    """The file whose lock is a space's."""
+    return folder.with_suffix(".lock")
 
 
 class _Rows:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import time
@@ -13,10 +14,14 @@ from typing import Any
 import numpy as np
 import torch
 
+from imo.bounds import BROKEN
 from imo.errors import InputError
+from imo.files import leftovers
+from imo.locks import holding
+from imo.store.features import lock_of
 from imo.store.shards import SUFFIX, DamagedShard, Shard, write_shard
 
-_ABANDONED = 3600.0  # seconds after which no process is taken to be still writing a temporary file
+_NAMES = ("backbone", "adapter", "view", "dtype", "autocast")  # entries of space.json that are texts
 _MERGED_ROWS = 32768  # about how many rows small shards are merged to
 
 
@@ -33,26 +38,33 @@ class SpaceFolder:
 
     @property
     def shards(self) -> list[Path]:
-        """Its shards, by name."""
-        return sorted(self.folder.glob(f"*{SUFFIX}"))
-
-    @property
-    def temporaries(self) -> list[Path]:
-        """Temporary files that an interrupted process left."""
-        return [path for path in self.folder.glob(".*") if time.time() - path.stat().st_mtime > _ABANDONED]
+        """Its shards, by name; none where the folder is gone."""
+        try:
+            return sorted(self.folder.glob(f"*{SUFFIX}"))
+        except FileNotFoundError:
+            return []
 
     @property
     def unused(self) -> float:
-        """Seconds since its features were last used."""
-        description = self.folder / "space.json"
-        return time.time() - (description if description.exists() else self.folder).stat().st_mtime
+        """Seconds since its features were last used; 0 where it is gone."""
+        for place in (self.folder / "space.json", self.folder):
+            with contextlib.suppress(FileNotFoundError):
+                return time.time() - place.stat().st_mtime
+        return 0.0
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[bool]:
+        """Within the block no other process uses it; yields False where one does already."""
+        with holding(lock_of(self.folder)) as handle:
+            yield handle is not None
 
     def remove(self) -> None:
         """Remove the store's files in it, and the folder if nothing else is there."""
-        for path in [*self.shards, *self.temporaries, self.folder / "space.json"]:
+        for path in [*self.shards, *leftovers(self.folder), self.folder / "space.json"]:
             path.unlink(missing_ok=True)
         if not any(self.folder.iterdir()):
             self.folder.rmdir()
+        lock_of(self.folder).unlink(missing_ok=True)  # last: others take a new one for free
 
     def tidy(self, dry_run: bool) -> Iterator[str]:
         """Remove damaged and left-over files and merge small shards; with `dry_run`, change nothing.
@@ -60,7 +72,7 @@ class SpaceFolder:
         Yields:
             A line for each thing that is done.
         """
-        for path in self.temporaries:
+        for path in leftovers(self.folder):
             yield f"{path}: left over by an interrupted process"
             if not dry_run:
                 path.unlink(missing_ok=True)
@@ -69,8 +81,6 @@ class SpaceFolder:
             try:
                 shard = Shard(path)
                 shard.features()
-            except FileNotFoundError:  # removed by another process
-                continue
             except DamagedShard as error:
                 yield str(error)
                 if not dry_run:
@@ -101,9 +111,10 @@ def spaces_of(root: Path) -> list[SpaceFolder]:
         if folder.is_dir() and re.fullmatch(r"[0-9a-f]{24}", folder.name):
             try:
                 space = json.loads((folder / "space.json").read_text())
-            except (OSError, ValueError):
-                space = {}
-            found.append(SpaceFolder(folder, space))
+                whole = all(isinstance(space.get(name) or "", str) for name in _NAMES)
+            except BROKEN:
+                whole = False
+            found.append(SpaceFolder(folder, space if whole else {}))
     return sorted(found, key=lambda space: space.unused)
 
 

@@ -3,6 +3,7 @@ crc32 of both in the metadata. A shard is written whole or not at all, and never
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import uuid
@@ -14,6 +15,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
+from imo.bounds import BROKEN
 from imo.files import atomic_path
 
 SUFFIX = ".shard"
@@ -49,7 +51,11 @@ class Shard:
                 raise ValueError("checksum of the identities differs")
             if identities.shape != (len(self._features), 16):
                 raise ValueError(f"{identities.shape} identities of {len(self._features)} rows")
-        except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        except OSError:
+            raise
+        except (SafetensorError, RuntimeError, *BROKEN) as error:
+            if not path.exists():  # removed between its header and its tensors
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path)) from error
             raise DamagedShard(f"{path}: damaged, or not written by this version ({error})") from error
         self.identities = identities.view("S16")[:, 0]
 

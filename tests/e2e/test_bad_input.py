@@ -140,7 +140,8 @@ def test_a_test_does_not_replace_the_results_of_training(bench, finished, traine
 
 def test_data_root_missing_or_a_file(bench):
     bench.data = bench.folder / "nowhere"
-    bench.main("TipAdapter").assert_refused(str(bench.data), "--root", "create it")
+    bench.main("TipAdapter", dataset="dtd").assert_refused(str(bench.data), "--root", "create it")
+    assert not bench.data.exists()
     bench.data.write_text("")
     bench.main("TipAdapter").assert_refused(str(bench.data), "--root")
 

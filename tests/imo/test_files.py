@@ -1,12 +1,16 @@
-"""Temporary files, and links in the place of what is written or removed."""
+"""Links in the place of what is written or removed; files written whole, and what killed processes leave of them."""
 
+import multiprocessing
 import os
 import re
+import signal
 
 import pytest
+from PIL import Image
 
 import imo
-from imo.files import atomic_path, not_following, refuse_links
+from imo import files
+from imo.files import atomic_path, drop_leftovers, leftovers, not_following, open_image, refuse_links
 
 
 def test_a_temporary_name_cannot_be_foreseen(tmp_path):
@@ -54,3 +58,126 @@ def test_a_file_is_not_opened_through_a_link(linked):
     with open(linked / "plain", "w", opener=not_following) as file:
         file.write("x")
     assert (linked / "plain").stat().st_mode & 0o111 == 0
+
+
+@pytest.fixture(autouse=True)
+def _a_new_process():
+    drop_leftovers.cache_clear()
+
+
+def begin(folder, path, ready, leave):
+    """Write half a file, or of a folder, and wait."""
+    with atomic_path(path, folder=folder) as temporary:
+        (temporary / "half" if folder else temporary).write_text("half")
+        ready.set()
+        leave.wait(60)
+
+
+@pytest.fixture(params=[False, True], ids=["file", "folder"])
+def half(request, tmp_path):
+    """A process in the middle of writing tmp_path/out: (the process, an event that has it go on, whether a folder)."""
+    context = multiprocessing.get_context("fork")
+    ready, leave = context.Event(), context.Event()
+    process = context.Process(target=begin, args=(request.param, tmp_path / "out", ready, leave))
+    process.start()
+    assert ready.wait(60)
+    yield process, leave, request.param
+    process.kill()
+
+
+def later(folder, seconds):
+    """As if so much time had passed since."""
+    for path in [folder, *folder.rglob("*")]:
+        os.utime(path, (path.stat().st_mtime - seconds,) * 2)
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_what_a_killed_process_left_goes_with_the_next_file_there(tmp_path, half):
+    process, *_ = half
+    process.kill()
+    process.join()
+    assert len(names(tmp_path)) == 1
+    later(tmp_path, 11)
+    with atomic_path(tmp_path / "another") as temporary:
+        temporary.write_text("whole")
+    assert names(tmp_path) == ["another"]
+
+
+@pytest.mark.parametrize("seconds", [11, 4000, 10**6])
+def test_what_a_live_process_writes_stays_however_old(tmp_path, half, seconds):
+    process, leave, _ = half
+    os.kill(process.pid, signal.SIGSTOP)
+    later(tmp_path, seconds)
+    assert leftovers(tmp_path) == []
+    os.kill(process.pid, signal.SIGCONT)
+    leave.set()
+    process.join()
+    assert process.exitcode == 0 and names(tmp_path) == ["out"]
+
+
+def test_what_is_left_of_another_machine_stays_for_an_hour(tmp_path, half):
+    """Its locks may be unknown here. What counts is the last change in a folder."""
+    process, _, folder = half
+    process.kill()
+    process.join()
+    (path,) = tmp_path.iterdir()
+    path = path.rename(tmp_path / f"{path.name}-else")
+    later(tmp_path, 3000)
+    assert leftovers(tmp_path) == []
+    later(tmp_path, 700)
+    assert leftovers(tmp_path) == [path]
+    if folder:
+        (path / "new").write_text("")
+        os.utime(path, (1, 1))
+        assert leftovers(tmp_path) == []
+
+
+def test_links_and_other_peoples_files_are_not_left_over(tmp_path):
+    (tmp_path / "aside").mkdir()
+    (tmp_path / "aside/kept").write_text("")
+    mine = f"{files._TEMPORARY}0123456789ab-{files._MACHINE}"
+    (tmp_path / mine).symlink_to(tmp_path / "aside")
+    (tmp_path / ".results.json.tmp").write_text("")
+    with atomic_path(tmp_path / "aside" / "folder", folder=True) as temporary:
+        (temporary / mine).symlink_to(tmp_path / "aside")
+    later(tmp_path / "aside", 10**6)
+    with atomic_path(tmp_path / "file"):
+        assert leftovers(tmp_path) == []
+    assert names(tmp_path) == sorted([mine, ".results.json.tmp", "aside", "file"])
+    files.remove(tmp_path / "aside/folder")
+    assert names(tmp_path / "aside") == ["kept"]
+
+
+@pytest.mark.parametrize("umask, file, folder", [(0o077, 0o600, 0o700), (0o002, 0o664, 0o775), (0o022, 0o644, 0o755)])
+def test_rights_are_as_the_umask_says(tmp_path, umask, file, folder):
+    before = os.umask(umask)
+    try:
+        with atomic_path(tmp_path / "a/file") as temporary:
+            temporary.write_text("")
+        with atomic_path(tmp_path / "a/folder", folder=True):
+            pass
+    finally:
+        os.umask(before)
+    assert [(tmp_path / name).stat().st_mode & 0o777 for name in ("a/file", "a", "a/folder")] == [file, folder, folder]
+
+
+def test_a_folder_fills_an_empty_one_and_leaves_a_full_one(tmp_path):
+    (tmp_path / "out").mkdir()
+    for content in ("first", "second"):
+        with atomic_path(tmp_path / "out", folder=True) as temporary:
+            (temporary / content).write_text("")
+        assert names(tmp_path / "out") == ["first"]
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError) as error, atomic_path(tmp_path / "file", folder=True):
+        pass
+    assert error.value.filename == str(tmp_path / "file") and names(tmp_path) == ["file", "out"]
+
+
+@pytest.mark.parametrize("side", [10_000, 14_000])  # Pillow warns of the one, and refuses the other
+def test_an_image_that_unpacks_to_far_more_is_named(tmp_path, side):
+    Image.new("1", (side, side)).save(tmp_path / "a.png")
+    with pytest.raises(imo.InputError, match=rf"^{tmp_path}/a.png: image is too large .*make it smaller$"):
+        open_image(tmp_path / "a.png")

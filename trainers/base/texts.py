@@ -10,7 +10,7 @@ import torch
 
 from imo.errors import InputError
 from imo.model.backbone import unknown_words
-from imo.model.encode import encode_texts, mean_direction
+from imo.model.encode import encode_texts, mean_direction, prompts_of
 from imo.results import Prompts
 from imo.trainers.base.task import TextClassifier
 
@@ -27,9 +27,9 @@ def classifier_of(
         templates: with one `{}` each.
 
     Raises:
-        InputError: text features that hold NaN or infinity.
+        InputError: text features that hold NaN or infinity; see also `imo.model.encode.prompts_of`.
     """
-    prompts = [t.replace("{}", c.replace("_", " ")) for c in classnames for t in templates]
+    prompts = prompts_of(classnames, templates)
     print(f"Prompts: {prompts[:3]}{' ...' if len(prompts) > 3 else ''} ({len(prompts)} in all)")
     unknown = warn_of_unknown(model, backbone, prompts)
     with warnings.catch_warnings():

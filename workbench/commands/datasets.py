@@ -15,6 +15,7 @@ import os
 from pathlib import Path
 
 from imo.errors import InputError
+from imo.files import atomic_path
 from imo.workbench.options import Folder
 from imo.workbench.places import ROOT
 
@@ -41,7 +42,8 @@ def run(args: argparse.Namespace) -> int:
     from imo.datasets.tool.prepare import prepare
 
     if args.command == "document":
-        args.output.write_text(document(), encoding="utf-8")
+        with atomic_path(args.output) as temporary:
+            temporary.write_text(document(), encoding="utf-8")
         return 0
     if args.command == "prepare":
         os.makedirs(args.root, exist_ok=True)

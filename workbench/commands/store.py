@@ -5,7 +5,7 @@
     imo store prune --older-than 90                   # and remove what was not used for 90 days
     imo store prune --backbone 5806e7 --dry-run       # say what would be done
 
-All of a store can be computed again: what is removed costs time only.
+All of a store can be computed again: what is removed costs time only. A space that a run is using is left alone.
 """
 
 from __future__ import annotations
@@ -72,12 +72,15 @@ def prune(spaces: Sequence[SpaceFolder], args: argparse.Namespace) -> None:
         conditions.append(lambda space: (space.space.get("adapter") or "none").startswith(args.adapter))
     done = 0
     for space in spaces:
-        if conditions and all(condition(space) for condition in conditions):
-            lines = [f"{space.folder}: removed, {len(space.shards)} files of features"]
-            if not args.dry_run:
-                space.remove()
-        else:
-            lines = list(space.tidy(args.dry_run))
+        with space.alone() as alone:
+            if not alone:
+                lines = [f"{space.folder}: left alone, for another process is using it"]
+            elif conditions and all(condition(space) for condition in conditions):
+                lines = [f"{space.folder}: removed, {len(space.shards)} files of features"]
+                if not args.dry_run:
+                    space.remove()
+            else:
+                lines = list(space.tidy(args.dry_run))
         done += len(lines)
         for text in lines:
             print(text)

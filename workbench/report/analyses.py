@@ -120,5 +120,5 @@ def read_analysis(path: str | Path) -> Analysis:
         return msgspec.json.decode(Path(path).read_bytes(), type=Analysis)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise InputError(f"{path}: not an overlap analysis ({error}); run scripts/overlap.sh again") from error

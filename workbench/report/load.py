@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from imo.bounds import BROKEN, check_parts
 from imo.errors import InputError
 from imo.protocol import Protocol
 from imo.results import Result, find_results
@@ -56,9 +57,11 @@ class Sources:
         if not path.is_file():
             return None
         try:
+            with zipfile.ZipFile(path) as archive:
+                check_parts(archive, path.stat().st_size)
             with np.load(path, allow_pickle=False) as file:
                 found = {name: file[name] for name in _SURFACE}
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        except BROKEN as error:
             raise InputError(f"{path}: damaged ({error}); remove the run's folder and run it again") from error
         shape = tuple(found[name].size for name in _SURFACE[:3])
         if found["correct"].shape != shape or not found["correct"].size or int(found["n"]) < 1:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import pickle
 import re
 from collections import OrderedDict
 from pathlib import Path
@@ -21,6 +22,7 @@ from typing import Any
 
 import torch
 
+from imo.bounds import BROKEN, load_tensors
 from imo.errors import InputError
 from imo.model.adapter.stored import StoredAdapters
 
@@ -95,18 +97,18 @@ def _tower(path: Path) -> dict[str, torch.Tensor]:
     """The visual tower's weights, by their names in the tower."""
     try:
         with _objects_made_inert():
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            content = load_tensors(path)
         state = content.get("teacher", content)
         return {match[1]: tensor for name, tensor in state.items() if (match := _TOWER.fullmatch(name))}
-    except (RuntimeError, EOFError, OSError, AttributeError, TypeError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(f"{path}: damaged, or not an adapter file ({reason}); train or copy it again") from error
-    except Exception as error:  # pickle.UnpicklingError: objects other than tensors
+    except pickle.UnpicklingError as error:
         raise InputError(
             f"{path}: holds more than tensors, refused; only if you trust it, keep the weights alone: python -c "
             f"\"import torch; s = torch.load('{path}', weights_only=False); torch.save({{'teacher': s['teacher']}} if "
             f"'teacher' in s else s, '{path.with_suffix('')}_weights.pt')\""
         ) from error
+    except (RuntimeError, *BROKEN) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{path}: damaged, or not an adapter file ({reason}); train or copy it again") from error
 
 
 def _objects_made_inert() -> contextlib.AbstractContextManager[object]:

@@ -11,6 +11,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
+from imo.bounds import BROKEN
 from imo.errors import InputError
 
 _FORMAT = "imo-adapter-1"
@@ -90,5 +91,5 @@ class StoredAdapters:
                 raise ValueError(f"holds {', '.join(tensors)}")
             scale, dropout = float(settings["scale"]), float(settings["dropout"])
             return cls(states, scale, dropout, str(settings["backbone_sha256"]))
-        except (SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
+        except (SafetensorError, *BROKEN) as error:
             raise InputError(f"{path}: damaged, or not an adapter file ({error}); train or copy it again") from error

@@ -204,3 +204,22 @@ def test_the_commands_that_it_prints_can_be_pasted(tmp_path, cli):
     _, out, _ = cli("prepare", "ImageNet", "--root", root)
     (command,) = [line.partition("by hand: ")[2] for line in out.splitlines() if "gdown" in line]
     assert shlex.split(command, comments=True)[2:] == ["-O", f"{root}/imagenet/classnames.txt"]
+
+
+def test_what_a_process_killed_at_the_end_left_goes(tmp_path, pets, cli):
+    data = tmp_path / "data"
+    cli("prepare", "OxfordPets", "--root", data)
+    (data / "oxford_pets/.prepare/x").mkdir(parents=True)
+    (data / ".oxford_pets.lock").write_text("")
+    cli("prepare", "OxfordPets", "--root", data)
+    assert sorted(path.name for path in data.rglob("*") if path.name[0] == ".") == []
+
+
+def test_a_full_disk_is_named(tmp_path, pets, cli, monkeypatch):
+    def fail(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torchvision.datasets, "OxfordIIITPet", fail)
+    status, _, err = cli("prepare", "OxfordPets", "--root", tmp_path / "data")
+    assert (status, err.count("\n")) == (2, 1)
+    assert err.startswith(f"error: {tmp_path}/data/oxford_pets/.prepare: No space left on device; ")

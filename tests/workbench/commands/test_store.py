@@ -5,7 +5,7 @@ import time
 import pytest
 import torch
 
-from imo.store.features import FeatureStore
+from imo.store.features import FeatureStore, in_use
 from imo.workbench import cli
 
 SPACE = {"backbone": "abc" * 21, "adapter": None, "view": "test", "dtype": "torch.float32", "autocast": "None"}
@@ -114,7 +114,7 @@ def test_prune_removes_damaged_and_abandoned_files(store, capsys):
     folder = store.folder(ADAPTED)
     (shard,) = folder.glob("*.shard")
     shard.write_bytes(shard.read_bytes()[:-1] + b"?")
-    abandoned, busy = folder / ".x.shard.abc", folder / ".y.shard.abc"
+    abandoned, busy = folder / ".imo-tmp.0123456789ab-elsewhere", folder / ".imo-tmp.1123456789ab-elsewhere"
     for path in (abandoned, busy):
         path.write_bytes(b"half")
     age(abandoned, 1)
@@ -146,6 +146,31 @@ def test_prune_removes_the_spaces_that_meet_all_conditions(store, options, remov
     assert command(store, "prune", *options) == 0
     assert [space for space in (SPACE, ADAPTED) if not store.folder(space).exists()] == removed
     assert fetch(store, "a")[1] == (SPACE in removed)
+
+
+def test_prune_leaves_alone_what_a_process_is_using(store, capsys):
+    before = content(store)
+    with in_use(store.folder(SPACE)):
+        assert command(store, "prune", "--older-than", "0") == 0
+    assert f"{store.folder(SPACE)}: left alone" in capsys.readouterr().out
+    assert content(store).items() <= before.items() and (store.folder(SPACE) / "space.json").exists()
+    assert not store.folder(ADAPTED).exists()
+    seen = []
+
+    def encode(positions, names):
+        seen.append(command(store, "prune", "--older-than", "0"))
+        yield {"clip": features("x")}
+        seen.append(command(store, "prune", "--older-than", "0"))
+
+    store.fetch({"clip": SPACE}, "clip", [b"x" * 16], encode)
+    assert seen == [0, 0] and fetch(store, "x")[1] == 0
+
+
+@pytest.mark.parametrize("text", ["[]", '{"view": 3}', "[" * 100_000, '{"backbone": ["a"]}'])
+def test_a_description_of_another_kind_is_as_if_lost(store, capsys, text):
+    (store.folder(SPACE) / "space.json").write_text(text)
+    assert command(store, "list") == 0 and command(store, "prune", "--backbone", "abc") == 0
+    assert "?" in capsys.readouterr().out and store.folder(SPACE).exists()
 
 
 def test_use_is_remembered(store):

@@ -15,6 +15,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from imo.bounds import load_tensors
 from imo.files import atomic_path
 
 LATEST = "checkpoint"  # the file that names the newest checkpoint of a folder
@@ -85,7 +86,7 @@ def load_checkpoint(fpath: str) -> dict[str, Any]:
         raise FileNotFoundError(f'File is not found at "{fpath}"')
     try:
         map_location = None if torch.cuda.is_available() else "cpu"
-        checkpoint: dict[str, Any] = torch.load(fpath, map_location=map_location, weights_only=True)
+        checkpoint: dict[str, Any] = load_tensors(fpath, map_location)
     except pickle.UnpicklingError as error:
         raise RuntimeError(
             f'Unable to load checkpoint from "{fpath}": it is damaged, or it holds more than tensors and built-in'

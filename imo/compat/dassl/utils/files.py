@@ -9,7 +9,7 @@ from typing import Any
 
 from PIL import Image
 
-from imo.files import atomic_path
+from imo.files import atomic_path, open_image
 
 
 def mkdir_if_missing(dirname: str) -> None:
@@ -46,5 +46,4 @@ def write_json(obj: Any, fpath: str) -> None:
 
 def read_image(path: str) -> Image.Image:
     """An image file as an RGB image in memory."""
-    with Image.open(path) as image:
-        return image.convert("RGB")
+    return open_image(path)
