@@ -19,7 +19,7 @@ from imo.trainers.adapter import options as adapter_options
 from imo.trainers.adapter.data import held_out_classes, split_by_class
 from imo.trainers.adapter.dino import Crops, Dino
 from imo.trainers.adapter.objectives import Objective, Supervised
-from imo.trainers.adapter.progress import Progress, checkpoint_errors
+from imo.trainers.adapter.progress import Progress
 from imo.trainers.adapter.steps import Stepper, gradient_scaler
 from imo.trainers.adapter.validation import test, validate
 from imo.trainers.base import distributed
@@ -99,8 +99,7 @@ class IMOAdapter(ClipTrainer):
         Raises:
             InputError: the checkpoint is damaged or of other options; or --resume was given and there is none.
         """
-        with checkpoint_errors(directory):
-            epoch: int = super().resume_model_if_exist(directory)
+        epoch = super().resume_model_if_exist(directory)
         if epoch:
             self.progress.resume(directory)
         elif self.cfg.RESUME:

@@ -14,7 +14,7 @@ from imo.datasets.base.saved import subset
 from imo.datasets.base.sources import Sizes, Torchvision
 from imo.datasets.base.splits import Item, Split, checked, class_folders, load_split, stratified
 from imo.datasets.base.subsets import check_validation, class_half, protocol_of, subsample_classes
-from imo.errors import InputError
+from imo.errors import InputError, reason
 
 
 class SplitDataset(Annotations, DatasetBase):
@@ -113,9 +113,9 @@ class SplitDataset(Annotations, DatasetBase):
             return self.find_split()
         except InputError:
             raise
-        except (KeyError, ValueError, IndexError, TypeError, OSError) as error:
+        except Exception as error:  # of whatever reads the dataset's own files
             raise InputError(
-                f"{self.reading}: broken ({type(error).__name__}: {error}); get it anew: {self.where(self.reading)}"
+                f"{self.reading}: broken ({reason(error)}); get it anew: {self.where(self.reading)}"
             ) from error
 
     def find_split(self) -> Split:

@@ -7,15 +7,17 @@ TorchScript archive or state dict (.pt), or from a state dict as safetensors; al
 
 from __future__ import annotations
 
+import pickle
 import re
 from collections.abc import Callable, Sequence
+from os.path import expanduser  # pathlib's raises for a user that is not there
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 
-from imo.errors import InputError
+from imo.errors import InputError, reading
 from imo.model import open_clip
 from imo.model.assets import shipped_backbone, shipped_backbones
 from imo.model.openai_clip import clip_module
@@ -36,7 +38,7 @@ def tokenize(texts: str | Sequence[str], truncate: bool = False) -> torch.Tensor
 
 def named_file(name: str) -> Path | None:
     """The weights file that a backbone's name gives by its path; None for a name that is no existing file."""
-    path = Path(name.partition("/")[2] if name.startswith(open_clip.PREFIX) else name).expanduser()
+    path = Path(expanduser(name.partition("/")[2] if name.startswith(open_clip.PREFIX) else name))
     return path if path.is_file() else None
 
 
@@ -58,13 +60,13 @@ def locate(name: str) -> Path:
     clip = clip_module("clip")
     if name in clip.available_models():
         try:
-            return Path(clip._download(clip._MODELS[name], str(Path("~/.cache/clip").expanduser())))
+            return Path(clip._download(clip._MODELS[name], expanduser("~/.cache/clip")))
         except (OSError, RuntimeError) as error:
             raise InputError(
                 f"backbone '{name}' could not be downloaded to ~/.cache/clip ({error}); check the network, or put "
                 f"the file there by hand, or give a path as MODEL.BACKBONE.NAME"
             ) from error
-    path = Path(name).expanduser()
+    path = Path(expanduser(name))
     if path.suffix in (".pt", ".safetensors"):
         if not path.is_file():
             raise InputError(f"{path}: no such weights file (MODEL.BACKBONE.NAME)")
@@ -108,19 +110,18 @@ def load_clip(
 def _load(path: Path, device: torch.device, dtype: torch.dtype) -> Any:
     """A `clip.model.CLIP` with the weights in a file."""
     state = _read_state(path)
-    known_tokens = _expand_vocabulary(state)
+    with reading(f"{path}: not the weights of a CLIP model", "copy it again"):
+        known_tokens = _expand_vocabulary(state)
     build_model = clip_module("model").build_model
-    try:
-        model = build_model(dict(state))
+    with reading(f"{path}: not the weights of a CLIP model", "give CLIP's own state dict"):
+        try:
+            model = build_model(dict(state))
+        except TypeError as error:
+            raise InputError(
+                f"{clip_module('model').__file__}: this `clip` builds a changed CLIP ({error}); install the package "
+                f"clip-anytorch, which comes first"
+            ) from error
         model.float().load_state_dict(state, strict=False)  # again: build_model has rounded the weights to float16
-    except (KeyError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{path}: not the weights of a CLIP model ({reason}); give CLIP's own state dict") from error
-    except TypeError as error:
-        raise InputError(
-            f"{clip_module('model').__file__}: this `clip` builds a changed CLIP ({error}); install the package "
-            f"clip-anytorch, which comes first"
-        ) from error
     model = model.to(device, dtype)
     for module in model.modules():
         if isinstance(module, torch.nn.LayerNorm):  # CLIP's layer norms compute in float32, whatever the other layers
@@ -135,23 +136,18 @@ def _read_state(path: Path) -> dict[str, torch.Tensor]:
     Raises:
         InputError: the file is damaged, or holds other objects than tensors.
     """
-    try:
+    with reading(f"{path}: damaged or not a weights file", "copy it again, or save a plain state dict"):
         if path.suffix == ".safetensors":
             with safe_open(path, framework="pt") as file:
                 return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
-        state: Any
-        if is_torchscript(path):  # OpenAI's files
-            state = read_torchscript(path)
-        else:
-            state = dict(torch.load(path, map_location="cpu", weights_only=True))
-    except RefusedArchive as error:
-        raise InputError(f"{path}: TorchScript archive refused, {error}; save a plain state dict") from error
-    except (SafetensorError, RuntimeError, EOFError, OSError, TypeError, ValueError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(f"{path}: damaged or not a weights file ({reason}); copy it again") from error
-    except Exception as error:  # pickle.UnpicklingError: objects other than tensors
-        raise InputError(f"{path}: holds more than tensors, refused; save a plain state dict") from error
-    state = state.get("state_dict", state)
+        try:
+            state: Any = read_torchscript(path) if is_torchscript(path) else torch.load(path, "cpu", weights_only=True)
+        except RefusedArchive as error:
+            raise InputError(f"{path}: TorchScript archive refused, {error}; save a plain state dict") from error
+        except pickle.UnpicklingError as error:
+            raise InputError(f"{path}: holds more than tensors, refused; save a plain state dict") from error
+        state = state.get("state_dict", state)
+        state = {str(key): value for key, value in state.items()}
     return {key: value for key, value in state.items() if torch.is_tensor(value) and key not in _NOT_WEIGHTS}
 
 
@@ -164,6 +160,8 @@ def _expand_vocabulary(state: dict[str, torch.Tensor]) -> frozenset[int] | None:
     if "token_embedding.rows" not in state:
         return None
     rows, tokens = state.pop("token_embedding.rows"), state.pop("token_embedding.tokens").long()
+    if int(tokens.min()) < 0:
+        raise ValueError(f"token id {int(tokens.min())}")
     table = torch.zeros(49408, rows.shape[1], dtype=rows.dtype)
     table[tokens] = rows
     state["token_embedding.weight"] = table

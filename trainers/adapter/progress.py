@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 import numpy as np
 import torch
 from torch import nn
 
-from imo.errors import InputError
+from imo.errors import InputError, reading
 
 
 class Progress(nn.Module):
@@ -52,7 +52,9 @@ class Progress(nn.Module):
 
     def set_extra_state(self, state: Any) -> None:
         """Take the measurements of a checkpoint; `resume` takes the rest."""
-        self.curve, self.validation, self.best = state["curve"], state["validation"], state["best"]
+        self.curve = msgspec.convert(state["curve"], list[tuple[int, float]])
+        self.validation = msgspec.convert(state["validation"], list[dict[str, float]])
+        self.best = dict(state["best"])
         self._loaded = state
 
     def resume(self, directory: str) -> None:
@@ -69,9 +71,10 @@ class Progress(nn.Module):
                 f"{directory}: holds a half-done run with other settings or weights; remove it, or choose another "
                 f"--output-dir (OUTPUT for scripts)"
             )
-        set_random_states(self._loaded["random"])
-        self.scaler.load_state_dict(self._loaded["scaler"])
-        self.seconds["train"] = self._loaded["seconds"]
+        with reading(f"--resume: the checkpoint in {directory} is damaged or does not fit", "remove it"):
+            set_random_states(self._loaded["random"])
+            self.scaler.load_state_dict(self._loaded["scaler"])
+            self.seconds["train"] = float(self._loaded["seconds"])
 
     def record(self, step: int, loss: float, last: bool) -> None:
         """Remember the loss of a step (counted from 1); with `last`, add the mean of those remembered to the curve."""
@@ -91,18 +94,6 @@ class Progress(nn.Module):
         """Whether the last `patience` epochs (0 for any number) brought no smaller area than the best before them."""
         areas = [found["area"] for found in self.validation]
         return bool(patience and areas) and len(areas) - 1 - areas.index(min(areas)) >= patience
-
-
-@contextlib.contextmanager
-def checkpoint_errors(directory: str) -> Iterator[None]:
-    """What fails within the block is told as a checkpoint that cannot be resumed (InputError)."""
-    try:
-        yield
-    except (RuntimeError, KeyError, EOFError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(
-            f"--resume: the checkpoint in {directory} is damaged or does not fit ({reason}); remove it"
-        ) from error
 
 
 def random_states() -> dict[str, Any]:

@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import inspect
 import os
-import pickle
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +16,7 @@ from dassl.engine import TrainerX
 from yacs.config import CfgNode
 
 from imo.classify.isoclip import IsoClip
-from imo.errors import InputError
+from imo.errors import InputError, reading, reason
 from imo.files import file_sha256
 from imo.model.adapter import adapters_sha256, blocks_of, load_adapters
 from imo.model.assets import shipped_adapter
@@ -142,9 +141,8 @@ class ClipTrainer(TrainerX):
         try:
             super().save_model(epoch, directory, *args, **kwargs)
         except (OSError, RuntimeError) as error:  # torch.save makes a RuntimeError of a full disk
-            reason = str(error).splitlines()[0]
             raise InputError(
-                f"{directory}: checkpoint cannot be written ({reason}); make room on the disk, or choose another "
+                f"{directory}: checkpoint cannot be written ({reason(error)}); make room on the disk, or choose another "
                 f"--output-dir"
             ) from error
 
@@ -176,13 +174,16 @@ class ClipTrainer(TrainerX):
                         f"leave the flag out for the state that the run was tested with"
                     )
                 raise InputError(f"--model-dir: no checkpoint at {path}; give the output folder of a finished run")
-        try:
+        with reading(f"--model-dir: the checkpoint in {directory} is damaged or does not fit", "train again"):
             super().load_model(directory, epoch)
-        except (RuntimeError, EOFError, KeyError, TypeError, pickle.UnpicklingError) as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise InputError(
-                f"--model-dir: the checkpoint in {directory} is damaged or does not fit ({reason}); train again"
-            ) from error
+
+    def resume_model_if_exist(self, directory: str) -> int:
+        """Load the last checkpoint of a folder, if it has one; returns the epoch to go on with."""
+        with reading(f"--resume: the checkpoint in {directory} is damaged or does not fit", "remove it"):
+            epoch: int = super().resume_model_if_exist(directory)
+            if not isinstance(epoch, int) or epoch < 0:
+                raise ValueError(f"epoch {epoch!r}")
+        return epoch
 
     def method_names(self) -> tuple[str, str | None]:
         """What tables call the method, and the method that it is compared with as a correction of it, if it is one."""

@@ -11,7 +11,7 @@ from dassl.optim import build_optimizer
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from imo.errors import InputError
+from imo.errors import InputError, reading
 from imo.measure.overlap import OverlapReport, overlap
 from imo.protocol import Protocol
 from imo.results import read_result, write_surface
@@ -150,7 +150,8 @@ class MethodTrainer(ClipTrainer):
         super().load_state(directory, epoch)
         if not directory:
             return
-        self.match_classes(directory)
+        with reading(f"--model-dir: the state in {directory} does not fit", "train again"):
+            self.match_classes(directory)
         for name, value in self.belongings().items():
             if self.method.about.get(name) != value:
                 what = "other classes" if name == "classes" else "another trainer, backbone, adapter or correction"

@@ -12,7 +12,7 @@ from dassl.utils import load_pretrained_weights
 from tqdm import tqdm
 from yacs.config import CfgNode
 
-from imo.errors import InputError
+from imo.errors import InputError, reading
 from imo.model.backbone import unknown_words
 from imo.model.encode import encode_images
 from imo.model.prompts import PromptLearner
@@ -81,7 +81,8 @@ class PromptTrainer(ClipTrainer):
             words = ", ".join(self.unknown_words)
             print(f"Warning: words that mean nothing to backbone '{cfg.MODEL.BACKBONE.NAME}': {words}")
         if cfg.MODEL.INIT_WEIGHTS:
-            load_pretrained_weights(learner, cfg.MODEL.INIT_WEIGHTS)
+            with reading(f"MODEL.INIT_WEIGHTS: {cfg.MODEL.INIT_WEIGHTS} cannot be loaded", "give a state dict's file"):
+                load_pretrained_weights(learner, cfg.MODEL.INIT_WEIGHTS)
         self.protocol = protocol_of(self.dm.dataset)
         if not self.chooses_epoch:
             self.protocol = self.protocol.nothing()
