@@ -53,4 +53,6 @@ def explain(error: InputError | OSError) -> str:
     if isinstance(error, InputError):  # raised in a data loader's worker, its text is a traceback that ends with ours
         return visible(str(error).rpartition("imo.errors.InputError: ")[2].strip())
     where, why = error.filename or "--output-dir", error.strerror or error
-    return visible(f"{where}: {' '.join(str(why).split())}; check that it is there and writable, and that the disk has room")
+    return visible(
+        f"{where}: {' '.join(str(why).split())}; check that it is there and writable, and that the disk has room"
+    )

@@ -19,6 +19,7 @@ from imo import trainers
 from imo.errors import InputError
 from imo.files import refuse_links
 from imo.results import FILE_NAME
+from imo.rules import check
 from imo.trainers.base import distributed
 from imo.workbench import add_options, cli
 from imo.workbench.options import Folder
@@ -28,6 +29,9 @@ from dassl.config import get_cfg_default
 from dassl.data.datasets import DATASET_REGISTRY
 from dassl.engine import TRAINER_REGISTRY, TrainerX, build_trainer
 from dassl.utils import collect_env_info, set_random_seed, setup_logger
+
+from imo.trainers.base.clip_trainer import ClipTrainer
+from imo.trainers.base.rules import shared_rules
 
 env_info = functools.cache(collect_env_info)  # upstream's takes seconds
 
@@ -116,6 +120,9 @@ def setup_cfg(args: argparse.Namespace) -> CfgNode:
         ("DATASET.NAME", cfg.DATASET.NAME, DATASET_REGISTRY),
     ):
         check_registered(option, name, registry)
+    trainer = TRAINER_REGISTRY.get(cfg.TRAINER.NAME)
+    ours = issubclass(trainer, ClipTrainer)  # Dassl's own take whatever Dassl takes, but for what is read here
+    check(cfg, trainer.rules(cfg) if ours else {name: shared_rules()[name] for name in ("OUTPUT_DIR", "SEED")})
     for option, folder in (("OUTPUT_DIR", cfg.OUTPUT_DIR), ("IMO.STORE", cfg.IMO.STORE)):
         if not folder.strip():
             raise InputError(f"{option}: empty, which would mean the current folder; name one, or leave it out")

@@ -10,11 +10,13 @@ from yacs.config import CfgNode
 
 from imo.datasets.base.annotations import Annotations, MissingFile
 from imo.datasets.base.corruptions import corrupted_copy
+from imo.datasets.base.options import RULES
 from imo.datasets.base.saved import subset
 from imo.datasets.base.sources import Sizes, Torchvision
 from imo.datasets.base.splits import Item, Split, checked, class_folders, load_split, stratified
-from imo.datasets.base.subsets import check_validation, class_half, protocol_of, subsample_classes
+from imo.datasets.base.subsets import class_half, protocol_of, subsample_classes
 from imo.errors import InputError, reason
+from imo.rules import check
 
 
 class SplitDataset(Annotations, DatasetBase):
@@ -59,7 +61,7 @@ class SplitDataset(Annotations, DatasetBase):
 
     def __init__(self, cfg: CfgNode) -> None:
         options = cfg.DATASET
-        check_validation(options.VALIDATION)
+        check(cfg, RULES)
         root = os.path.abspath(os.path.expanduser(options.ROOT))
         if not os.path.isdir(root) or not os.access(root, os.R_OK | os.X_OK):
             raise InputError(f"{root}: data root is missing or unreadable; create it, or set --root (DATA for scripts)")

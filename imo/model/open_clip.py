@@ -55,8 +55,8 @@ def locate(name: str) -> Path:
             return Path(open_clip.download_pretrained(tag))
         except Exception as error:  # of urllib or huggingface_hub
             raise InputError(
-                f"backbone '{name}' could not be downloaded ({reason(error)}); check the network, or give the path of a "
-                f"weights file: open_clip:{architecture}/PATH"
+                f"backbone '{name}' could not be downloaded ({reason(error)}); check the network, or give the path of "
+                f"a weights file: open_clip:{architecture}/PATH"
             ) from error
     path = Path(expanduser(weights))
     if not path.is_file():

@@ -23,9 +23,11 @@ from imo.model.assets import shipped_adapter
 from imo.model.backbone import load_clip, locate
 from imo.protocol import Protocol
 from imo.results import Result, versions, write_result
+from imo.rules import Rule, check, whole
 from imo.trainers.base import distributed
 from imo.trainers.base.corrections import ENCODERS, isoclip_of
-from imo.trainers.base.options import CHOICES, fingerprint
+from imo.trainers.base.options import fingerprint
+from imo.trainers.base.rules import shared_rules
 from imo.trainers.base.views import place
 
 
@@ -60,13 +62,21 @@ class ClipTrainer(TrainerX):
         self.trained_on: str = cfg.DATASET.NAME
         super().__init__(cfg)
 
+    @classmethod
+    def rules(cls, cfg: CfgNode) -> dict[str, Rule]:
+        """What all settings that the trainer reads may be, by dotted name."""
+        shots = Rule(
+            "a positive number of shots, or -1 for all data", lambda value: whole(-1).fits(value) and value != 0
+        )
+        return {**shared_rules(), **({"DATASET.NUM_SHOTS": shots} if cls.needs_shots else {})}
+
     def check_cfg(self, cfg: CfgNode) -> None:
-        shots = cfg.DATASET.NUM_SHOTS
-        if self.needs_shots and shots < 1 and shots != -1:
-            raise InputError(f"DATASET.NUM_SHOTS: expected a positive number of shots, or -1 for all data, got {shots}")
-        for name, values in CHOICES.items():
-            if cfg.IMO[name] not in values:
-                raise InputError(f"IMO.{name}: expected one of {', '.join(values)}, got '{cfg.IMO[name]}'")
+        check(cfg, self.rules(cfg))  # again, for whoever did not ask before files were written: a checkout's train.py
+        blur, side = cfg.INPUT.GB_K, min(cfg.INPUT.SIZE)
+        if "gaussian_blur" in cfg.INPUT.TRANSFORMS and blur // 2 >= side:
+            raise InputError(f"INPUT.GB_K: expected less than twice the image's side {side}, got {blur}")
+        if cfg.OPTIM.SGD_NESTEROV and (cfg.OPTIM.MOMENTUM == 0 or cfg.OPTIM.SGD_DAMPNING != 0):
+            raise InputError("OPTIM.SGD_NESTEROV: needs MOMENTUM above 0, and no SGD_DAMPNING")
         if self.correction is None:
             self.correction = cfg.IMO.CORRECTION
 
@@ -142,8 +152,8 @@ class ClipTrainer(TrainerX):
             super().save_model(epoch, directory, *args, **kwargs)
         except (OSError, RuntimeError) as error:  # torch.save makes a RuntimeError of a full disk
             raise InputError(
-                f"{directory}: checkpoint cannot be written ({reason(error)}); make room on the disk, or choose another "
-                f"--output-dir"
+                f"{directory}: checkpoint cannot be written ({reason(error)}); make room on the disk, or choose "
+                f"another --output-dir"
             ) from error
 
     def load_model(self, directory: str, *extra: Any, epoch: int | None = None) -> None:

@@ -15,13 +15,14 @@ from imo.errors import InputError, reading
 from imo.measure.overlap import OverlapReport, overlap
 from imo.protocol import Protocol
 from imo.results import read_result, write_surface
+from imo.rules import Rule, one_of
 from imo.trainers.base import distributed
 from imo.trainers.base.clip_trainer import ClipTrainer
 from imo.trainers.base.dataset_task import DatasetTask
 from imo.trainers.base.foreign import protocol_of, templates_of
 from imo.trainers.base.gradient import GradientMethod, Groups, Training
 from imo.trainers.base.methods import Method
-from imo.trainers.base.options import method_options, node_of
+from imo.trainers.base.options import method_options, method_rules, node_of
 from imo.trainers.base.schedule import build_schedule
 from imo.trainers.base.texts import classifier_of
 from imo.trainers.base.views import ViewEncoder
@@ -38,6 +39,12 @@ class MethodTrainer(ClipTrainer):
 
     method_class: ClassVar[type[Method]]
     runs_in_several_processes = True
+
+    @classmethod
+    def rules(cls, cfg: Any) -> dict[str, Rule]:
+        trained = issubclass(cls.method_class, GradientMethod)  # by parameter groups, which STAGED_LR makes itself
+        staged = {"OPTIM.STAGED_LR": one_of((False,))} if trained else {}
+        return {**super().rules(cfg), **method_rules(cls.method_class, cfg), **staged}
 
     def check_cfg(self, cfg: Any) -> None:
         super().check_cfg(cfg)

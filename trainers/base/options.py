@@ -14,16 +14,11 @@ from imo.files import file_sha256
 from imo.model.adapter import adapters_sha256
 from imo.model.assets import shipped_adapter, shipped_backbone
 from imo.model.backbone import named_file
+from imo.rules import Rule, like
 from imo.trainers.base.corrections import ENCODERS
 from imo.trainers.base.gradient import GradientMethod
 from imo.trainers.base.methods import Method
 
-CHOICES = {
-    "CORRECTION": tuple(ENCODERS),
-    "PRECISION": ("auto", "fp32", "bf16"),
-    "SEARCH": ("grid", "exact"),
-    "PHI": ("paper", "inductive"),
-}
 _WITHOUT_EFFECT = (
     "OUTPUT_DIR", "RESUME", "VERBOSE", "DATASET.ROOT", "DATASET.CFG", "DATASET.SHIFTS", "DATALOADER.NUM_WORKERS",
     "IMO.STORE", "IMO.CFG", "IMO.ADAPTER",  # the adapter counts by its content
@@ -83,6 +78,12 @@ def method_options(method: type[Method], cfg: CfgNode) -> dict[str, Any]:
     node = cfg.TRAINER.get(node_of(method), {})  # a checkout may have replaced it by one of its own
     wanted = (name for name in names if name != "training")
     return {name: node.get(name.upper(), own[name]) if name in own else cfg.IMO[name.upper()] for name in wanted}
+
+
+def method_rules(method: type[Method], cfg: CfgNode) -> dict[str, Rule]:
+    """What a method's own options may be, by dotted name; the method itself knows ranges."""
+    own = own_options(method, cfg)
+    return {f"TRAINER.{node_of(method)}.{name.upper()}": like(default) for name, default in own.items()}
 
 
 def fingerprint(cfg: CfgNode) -> str:

@@ -15,8 +15,9 @@ from yacs.config import CfgNode
 from imo.errors import InputError, reading
 from imo.model.backbone import unknown_words
 from imo.model.encode import encode_images
-from imo.model.prompts import PromptLearner
+from imo.model.prompts import POSITIONS, PromptLearner
 from imo.results import Prompts, read_result
+from imo.rules import FLAG, TEXT, Rule, one_of, whole
 from imo.trainers.base.clip_trainer import ClipTrainer
 from imo.trainers.base.foreign import protocol_of
 from imo.trainers.base.schedule import build_schedule
@@ -45,12 +46,17 @@ class PromptTrainer(ClipTrainer):
     correction = "none"
     learner: PromptLearner
 
+    @classmethod
+    def rules(cls, cfg: CfgNode) -> dict[str, Rule]:
+        own = {
+            "N_CTX": whole(1, 77), "CTX_INIT": TEXT, "CSC": FLAG, "PREC": one_of(PRECISIONS),
+            "CLASS_TOKEN_POSITION": one_of(POSITIONS),
+        }  # fmt: skip
+        return {**super().rules(cfg), **{f"TRAINER.{cls.node}.{name}": rule for name, rule in own.items()}}
+
     def check_cfg(self, cfg: CfgNode) -> None:
-        """Refuse an unknown precision, and choosing an epoch without validation images (InputError)."""
+        """Refuse choosing an epoch without validation images (InputError)."""
         super().check_cfg(cfg)
-        precision = cfg.TRAINER[self.node].PREC
-        if precision not in PRECISIONS:
-            raise InputError(f"TRAINER.{self.node}.PREC: expected one of {', '.join(PRECISIONS)}, got '{precision}'")
         self.chooses_epoch = cfg.TEST.FINAL_MODEL == "best_val"
         if self.chooses_epoch and cfg.DATASET.VALIDATION == "support":  # Dassl would choose on the test set
             raise InputError("TEST.FINAL_MODEL: best_val needs validation images; take last_step")
