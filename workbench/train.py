@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 import torch
 from yacs.config import CfgNode
@@ -23,6 +23,7 @@ from imo.rules import check
 from imo.trainers.base import distributed
 from imo.workbench import add_options, cli
 from imo.workbench.options import Folder
+from imo.workbench.terminal import Log
 
 # isort: split
 from dassl.config import get_cfg_default
@@ -213,6 +214,7 @@ def logged(folder: str) -> Iterator[None]:
                 f"--output-dir: {folder} cannot be written ({error.strerror}); choose another (OUTPUT for scripts)"
             ) from error
         log = Path(sys.stdout.file.name)
+        sys.stdout = cast(TextIO, Log(sys.stdout))
         try:
             yield
         except InputError:
