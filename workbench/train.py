@@ -123,7 +123,10 @@ def setup_cfg(args: argparse.Namespace) -> CfgNode:
         check_registered(option, name, registry)
     trainer = TRAINER_REGISTRY.get(cfg.TRAINER.NAME)
     ours = issubclass(trainer, ClipTrainer)  # Dassl's own take whatever Dassl takes, but for what is read here
-    check(cfg, trainer.rules(cfg) if ours else {name: shared_rules()[name] for name in ("OUTPUT_DIR", "SEED")})
+    check(
+        cfg,
+        trainer.rules(cfg) if ours else {name: shared_rules()[name] for name in ("OUTPUT_DIR", "IMO.STORE", "SEED")},
+    )
     for option, folder in (("OUTPUT_DIR", cfg.OUTPUT_DIR), ("IMO.STORE", cfg.IMO.STORE)):
         if not folder.strip():
             raise InputError(f"{option}: empty, which would mean the current folder; name one, or leave it out")

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from imo.errors import InputError
+from imo.errors import InputError, reason
 from imo.model.adapter import adapters_switched
 from imo.model.backbone import tokenize, unknown_words
 
@@ -112,6 +112,21 @@ def text_classifier(
     return F.normalize(features.mean(dim=1), dim=-1)
 
 
+def fill(templates: Iterable[str], classname: str) -> list[str]:
+    """Each template with a class name in it, whose underscores are read as spaces.
+
+    Raises:
+        InputError: a template has not one `{}`, or other braces.
+    """
+    filled = []
+    for template in templates:
+        before, found, after = str(template).partition("{}")
+        if not found or {*before, *after} & {*"{}"}:
+            raise InputError(f"templates: expected one '{{}}' where the class name goes, got '{template}'")
+        filled.append(before + classname.replace("_", " ") + after)
+    return filled
+
+
 @torch.no_grad()
 def encode_texts(
     model: nn.Module, classnames: Sequence[str], templates: str | Sequence[str], batch_size: int = 256
@@ -123,10 +138,7 @@ def encode_texts(
     templates = [templates] if isinstance(templates, str) else list(templates)
     if not classnames or not templates:
         raise InputError(f"expected class names and templates, got {len(classnames)} names, {len(templates)} templates")
-    for template in templates:
-        if template.count("{}") != 1:
-            raise InputError(f"templates: expected one '{{}}' where the class name goes, got '{template}'")
-    prompts = [template.format(name.replace("_", " ")) for name in classnames for template in templates]
+    prompts = [prompt for name in classnames for prompt in fill(templates, name)]
     unknown = unknown_words(model, prompts)
     if unknown:
         warnings.warn(f"prompt words without meaning to this backbone: {', '.join(unknown)}", stacklevel=3)
@@ -144,5 +156,5 @@ def _tokens(to_tokens: Any, prompts: Sequence[str]) -> torch.Tensor:
     try:
         tokens: torch.Tensor = to_tokens(list(prompts))
     except RuntimeError as error:  # more tokens than the model takes
-        raise InputError(f"templates: {error}; shorten the template or the class name") from error
+        raise InputError(f"templates: {reason(error)}; shorten the template or the class name") from error
     return tokens

@@ -106,7 +106,14 @@ def mangled_state(rng, state):
         state[rng.choice((1, 2.5, "", "x.y.z", f"{name}.x", "logits", "forward"))] = odd_tensor(rng)
     elif how == 3 and torch.is_tensor(state[name]):
         value = state[name]
-        state[name] = rng.choice((value.flatten(), value[None], value.to(torch.int32), value.T if value.ndim == 2 else value[:1] if value.ndim else value))
+        state[name] = rng.choice(
+            (
+                value.flatten(),
+                value[None],
+                value.to(torch.int32),
+                value.T if value.ndim == 2 else value[:1] if value.ndim else value,
+            )
+        )
     elif how == 4 and isinstance(state[name], dict):
         state[name] = mangled_state(rng, state[name]) if state[name] else odd_tensor(rng)
     else:
@@ -118,7 +125,15 @@ def mangled_arrays(rng, arrays):
     """Arrays of a .npz file by name, one of them changed."""
     arrays = dict(arrays)
     name = rng.choice(list(arrays))
-    odd = (np.zeros(0), np.zeros((2, 2)), np.array("x"), np.array([np.nan]), np.array(-1), np.zeros(3, bool), np.zeros(1, "S4"))
+    odd = (
+        np.zeros(0),
+        np.zeros((2, 2)),
+        np.array("x"),
+        np.array([np.nan]),
+        np.array(-1),
+        np.zeros(3, bool),
+        np.zeros(1, "S4"),
+    )
     if rng.random() < 0.2:
         del arrays[name]
     else:

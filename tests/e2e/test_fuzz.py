@@ -3,28 +3,28 @@
 --slow makes twenty times as much of it.
 """
 
-import csv
-import json
 import re
 import shutil
 import traceback
 
-import numpy as np
 import pytest
-import torch
-from bench import ROOT, imo_command, make_dataset
 from fuzzing import (
     WORDS,
     generator,
     leaves,
-    mangled_arrays,
-    mangled_bytes,
-    mangled_json,
-    mangled_state,
 )
-from safetensors.torch import load_file, save_file
 
-TRAINERS = ("TipXPP", "CLIPAdapter", "TaskRes", "TipAdapterF", "CoOp", "CoCoOp", "IMOAdapter", "LinearProbe", "ZeroshotCLIP")
+TRAINERS = (
+    "TipXPP",
+    "CLIPAdapter",
+    "TaskRes",
+    "TipAdapterF",
+    "CoOp",
+    "CoCoOp",
+    "IMOAdapter",
+    "LinearProbe",
+    "ZeroshotCLIP",
+)
 QUICK = ("OPTIM.MAX_EPOCH", 1, "IMO.PASSES", 2, "DATALOADER.NUM_WORKERS", 0)
 
 
@@ -47,7 +47,9 @@ class Tally:
             run = command()
             assert run.status in statuses, run.err
             if run.status == 2:
-                lines = [line for line in re.split(r"[\r\n]+", run.err) if line.strip() and not re.search(r"\d+%\|", line)]
+                lines = [
+                    line for line in re.split(r"[\r\n]+", run.err) if line.strip() and not re.search(r"\d+%\|", line)
+                ]
                 assert len(lines) == 1 and lines[0].startswith("error: ") and lines[0].isprintable(), run.err
                 assert self.files() == before, sorted(self.files() - before)
         except (Exception, SystemExit) as error:

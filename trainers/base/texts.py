@@ -10,7 +10,7 @@ import torch
 
 from imo.errors import InputError
 from imo.model.backbone import unknown_words
-from imo.model.encode import encode_texts, text_classifier
+from imo.model.encode import encode_texts, fill, text_classifier
 from imo.results import Prompts
 from imo.trainers.base.task import TextClassifier
 
@@ -29,7 +29,7 @@ def classifier_of(
     Raises:
         InputError: text features that hold NaN or infinity.
     """
-    prompts = [t.format(c.replace("_", " ")) for c in classnames for t in templates]
+    prompts = [prompt for name in classnames for prompt in fill(templates, name)]
     print(f"Prompts: {prompts[:3]}{' ...' if len(prompts) > 3 else ''} ({len(prompts)} in all)")
     unknown = unknown_words(model, prompts)
     if unknown:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from tabulate import tabulate
+
+from imo.errors import visible
 
 _LATEX = str.maketrans(
     {
@@ -16,6 +19,24 @@ _LATEX = str.maketrans(
         ">": "$>$", "≤": r"$\le$", "ρ": r"$\rho$",
     }
 )  # fmt: skip
+
+
+_NUMBER = re.compile(r"[-+]?\d[-+\d.,%± \[\]]*(\(n=\d+\))?")
+
+
+def in_markdown(text: str) -> str:
+    """A text as Markdown shows it, without the HTML, links and ends of cells that it may hold."""
+    return text.replace("|", r"\|").replace("<", "&lt;").replace("](", r"]\(")
+
+
+def in_csv(text: str) -> str:
+    """A text as a spreadsheet shows it: one that it would take for a formula begins with an apostrophe."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) and not _NUMBER.fullmatch(text) else text
+
+
+def from_csv(text: str) -> str:
+    """The text that `in_csv` was given."""
+    return text[1:] if text[:1] == "'" and in_csv(text[1:]) == text else text
 
 
 @dataclass(frozen=True)
@@ -49,15 +70,16 @@ class Table:
 
     def markdown(self) -> str:
         """Markdown; the best in bold."""
-        table = self._tabulated("github", lambda text: f"**{text}**", lambda text: text.replace("|", r"\|"))
-        return "\n\n".join(part for part in (f"**{self.title}**", table, self.note) if part) + "\n"
+        table = self._tabulated("github", lambda text: f"**{text}**", in_markdown)
+        title, note = in_markdown(self.title), in_markdown(self.note)
+        return "\n\n".join(part for part in (f"**{title}**", table, note) if part) + "\n"
 
     def csv(self) -> str:
         """Comma-separated texts."""
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow(self.header)
-        writer.writerows([entry.text for entry in row] for row in self.rows)
+        writer.writerows([in_csv(visible(entry.text)) for entry in row] for row in self.rows)
         return out.getvalue()
 
     def latex(self) -> str:
@@ -70,8 +92,9 @@ class Table:
             return " & ".join(cells) + r" \\"
 
         rows = [
-            line([rf"\textbf{{{e.text.translate(_LATEX)}}}" if e.best else e.text.translate(_LATEX) for e in row])
+            line([rf"\textbf{{{text}}}" if entry.best else text for entry, text in zip(row, texts)])
             for row in self.rows
+            for texts in [[visible(entry.text).translate(_LATEX) for entry in row]]
         ]
         head = line([text.translate(_LATEX) for text in self.header])
         caption = " ".join(part for part in (f"{self.title}.", self.note) if part).translate(_LATEX)
@@ -86,5 +109,6 @@ class Table:
     def _tabulated(
         self, style: str, emphasise: Callable[[str], str], escape: Callable[[str], str] = lambda text: text
     ) -> str:
-        rows = [[emphasise(escape(e.text)) if e.best else escape(e.text) for e in row] for row in self.rows]
+        texts = [[escape(visible(entry.text)) for entry in row] for row in self.rows]
+        rows = [[emphasise(t) if e.best else t for e, t in zip(row, line)] for row, line in zip(self.rows, texts)]
         return str(tabulate(rows, [escape(text) for text in self.header], style, disable_numparse=True))

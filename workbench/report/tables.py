@@ -15,6 +15,7 @@ from tabulate import tabulate
 from imo.errors import InputError
 from imo.files import atomic_path
 from imo.results import Result
+from imo.workbench.report.formats import in_csv, in_markdown
 
 CSV_COLUMNS = ["dataset", "method", "shots", "n", "mean", "std"]
 AnyResult = TypeVar("AnyResult", bound=Result)
@@ -54,8 +55,8 @@ class Comparison:
     gains: dict[tuple[str, str], dict[int, Cell]]
     caption: str
 
-    def text(self, style: str = "github") -> str:
-        """Caption and table; style is one of tabulate's."""
+    def text(self, style: str = "github", escape: Callable[[str], str] = str) -> str:
+        """Caption and table; style is one of tabulate's, `escape` is done to names."""
         shots = sorted({shots for row in self.rows.values() for shots in row})
         several = len({dataset for dataset, _ in self.rows}) > 1
         most = max(len(cell.values) for row in self.rows.values() for cell in row.values())
@@ -65,14 +66,14 @@ class Comparison:
             for k in shots:
                 fewer = f" (n={len(row[k].values)})" if k in row and k != 0 and len(row[k].values) < most else ""
                 cells.append(row[k].text(sign) + fewer if k in row else "")
-            return [*([dataset] if several else []), label, *cells]
+            return [*([escape(dataset)] if several else []), escape(label), *cells]
 
         lines = []
         for dataset in dict.fromkeys(dataset for dataset, _ in self.rows):
             lines += [line(d, method, row, "") for (d, method), row in self.rows.items() if d == dataset]
             lines += [line(d, f"gain of {method}", row, "+") for (d, method), row in self.gains.items() if d == dataset]
         header = [*(["dataset"] if several else []), "method", *(f"{k} shots" if k != 1 else "1 shot" for k in shots)]
-        return f"{self.caption}\n\n{tabulate(lines, header, style, disable_numparse=True)}"
+        return f"{escape(self.caption)}\n\n{tabulate(lines, header, style, disable_numparse=True)}"
 
     def cells(self) -> dict[tuple[str, str, int], Cell]:
         """Every row's and gain's cells by (dataset, label, shots)."""
@@ -87,7 +88,7 @@ class Comparison:
         """Write <stem>.md as printed and <stem>.csv with all digits; returns the CSV's path."""
         stem = Path(stem)
         with atomic_path(stem.with_suffix(".md")) as temporary:
-            temporary.write_text(self.text() + "\n", encoding="utf-8")
+            temporary.write_text(self.text(escape=in_markdown) + "\n", encoding="utf-8")
         path = stem.with_suffix(".csv")
         self.write_csv(path)
         return path
@@ -99,7 +100,7 @@ class Comparison:
             writer.writerow(CSV_COLUMNS)
             for (dataset, label, shots), cell in self.cells().items():
                 std = "" if cell.std is None else f"{cell.std:.4f}"
-                writer.writerow([dataset, label, shots, len(cell.values), f"{cell.mean:.4f}", std])
+                writer.writerow([in_csv(dataset), in_csv(label), shots, len(cell.values), f"{cell.mean:.4f}", std])
 
 
 def averages(results: Iterable[AnyResult], datasets: Collection[str], name: str) -> list[AnyResult]:
