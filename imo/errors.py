@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
 _MOST = 500  # characters of another library's reason
 
@@ -19,6 +20,15 @@ def visible(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def shown(content: Any) -> Any:
+    """JSON values with `visible` texts, for tables, logs and messages, which have them as they are."""
+    if isinstance(content, str):
+        return visible(content)
+    if isinstance(content, list):
+        return [shown(value) for value in content]
+    return {visible(name): shown(value) for name, value in content.items()} if isinstance(content, dict) else content
 
 
 def reason(error: BaseException) -> str:

@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 
 from imo.classify.search import SearchResult
-from imo.errors import InputError, reading, visible
+from imo.errors import InputError, reading, shown
 from imo.files import atomic_path, read_json, write_json
 from imo.measure.overlap import OverlapReport
 from imo.protocol import Protocol
@@ -155,15 +155,6 @@ def read_result(folder: str | Path) -> Result | None:
         )
     with reading(f"{path}: damaged", _AGAIN):
         return msgspec.convert(shown(found), Result)
-
-
-def shown(content: Any) -> Any:
-    """JSON values with `imo.errors.visible` texts: tables, logs and messages have them as they are."""
-    if isinstance(content, str):
-        return visible(content)
-    if isinstance(content, list):
-        return [shown(value) for value in content]
-    return {visible(name): shown(value) for name, value in content.items()} if isinstance(content, dict) else content
 
 
 def find_results(root: str | Path) -> Iterator[tuple[str, Result | InputError]]:

@@ -17,7 +17,7 @@ from dassl.data.datasets import DATASET_REGISTRY
 
 from imo.datasets.base import SplitDataset
 from imo.datasets.tool.check import absent, check, config
-from imo.errors import InputError
+from imo.errors import InputError, reason
 from imo.files import refuse_links
 
 STAGING = ".prepare"  # in the dataset's folder: downloads go here; complete archives stay for the next try
@@ -88,9 +88,8 @@ def fetch(kind: type[SplitDataset], folder: Path) -> None:
         if archives and isinstance(error, CUT_SHORT):
             archives.pop().unlink()
         drop_unpacked(staging)
-        reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(
-            f"{kind.__name__}: download failed ({reason}); run the same command again"
+            f"{kind.__name__}: download failed ({reason(error)}); run the same command again"
             f"{', which goes on with the archives that are whole' if archives else ''}, or see DATASETS.md"
         ) from error
     shutil.rmtree(staging)

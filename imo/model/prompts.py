@@ -171,5 +171,5 @@ class ConditionalPromptLearner(PromptLearner):
 
 
 def _length(text: str) -> int:
-    """Number of a text's tokens, without the start and end tokens; of a text that is too long, the most there can be."""
+    """Number of a text's tokens, without the start and end tokens; of a text that is too long, the most."""
     return int(tokenize(text, truncate=True)[0].argmax()) - 1

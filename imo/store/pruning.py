@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 import re
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import torch
 
-from imo.errors import InputError
+from imo.errors import InputError, shown
+from imo.files import read_json
 from imo.store.shards import SUFFIX, DamagedShard, Shard, write_shard
 
 _ABANDONED = 3600.0  # seconds after which no process is taken to be still writing a temporary file
 _MERGED_ROWS = 32768  # about how many rows small shards are merged to
+
+
+class _Space(TypedDict, total=False):
+    backbone: str
+    adapter: str | None
+    view: str
+    dtype: str
+    autocast: str
+    rows: dict[str, Any]
 
 
 @dataclass
@@ -99,10 +109,9 @@ def spaces_of(root: Path) -> list[SpaceFolder]:
     found = []
     for folder in root.iterdir():
         if folder.is_dir() and re.fullmatch(r"[0-9a-f]{24}", folder.name):
-            try:
-                space = json.loads((folder / "space.json").read_text())
-            except (OSError, ValueError):
-                space = {}
+            space = {}
+            with contextlib.suppress(InputError):
+                space = shown(read_json(folder / "space.json", _Space, "damaged", ""))
             found.append(SpaceFolder(folder, space))
     return sorted(found, key=lambda space: space.unused)
 

@@ -13,21 +13,33 @@ WORDS = (
     "1e38", "''", "nonesuch", "()", "(24,)", "(0, 0)", "(1, 2, 3)", "('a', 'b')", "[None]", "{}", "{'a': 1}", "[[]]",
     "\x1b[31m", "a\nb", "9" * 5000, "x" * 3000, "../..", "~nobody/x", "{name}", "é±→", "\udcff", "a b",
 )  # fmt: skip
+OF_KIND = {
+    bool: ("True", "False", "None"),
+    int: ("-1", "0", "3", "None", str(2**70), str(-(2**70)), "1000000000"),
+    float: ("-0.5", "0.0", "2.5", "1e400", "-1e400", "1e38", "1e-40", "None"),
+    str: ("''", "nonesuch", "x" * 3000, "\x1b[31m", "a\nb", "../..", "~nobody/x", "{name}", "é±→", "\udcff", "None"),
+    tuple: ("()", "(24,)", "(0, 0)", "(1, 2, 3)", "(0.5, 0.1)", "('a', 'b')", "[None]", "[[]]", "None"),
+}
 DEEP = 20_000
 
 
+def word_for(rng, value):
+    """A word of a command line for a setting with such a value: of its type, or of any."""
+    kind = tuple if isinstance(value, list) else type(value)
+    return rng.choice(OF_KIND.get(kind, WORDS) if rng.random() < 0.7 else WORDS)
+
+
 def leaves(cfg, prefix=""):
-    """The dotted names of a config's settings."""
+    """The settings of a config, as (dotted name, value)."""
     for name, value in cfg.items():
-        yield from leaves(value, f"{prefix}{name}.") if isinstance(value, dict) else (f"{prefix}{name}",)
+        yield from leaves(value, f"{prefix}{name}.") if isinstance(value, dict) else [(f"{prefix}{name}", value)]
 
 
 def odd_value(rng):
     """A JSON value that nobody expects."""
-    return rng.choice(
-        (None, True, -1, 0, 2**70, 1e308, -0.5, float("nan"), float("inf"), "", "x", "\x1b[2J", "a\nb", "<script>", "=1+1",
-         "\0", "\ud800", "x" * 3000, [], [[]], {}, {"a": 1}, [None], "../../x")
-    )  # fmt: skip
+    numbers = (-1, 0, 2**70, 1e308, -0.5, float("nan"), float("inf"), True, None)
+    texts = ("", "x", "\x1b[2J", "a\nb", "<script>", "=1+1", "\0", "\ud800", "x" * 3000, "../../x", "{}")
+    return rng.choice((*numbers, *texts, [], [[]], {}, {"a": 1}, [None]))
 
 
 def mangled_json(rng, content):
@@ -86,54 +98,52 @@ def mangled_bytes(rng, content):
 
 def odd_tensor(rng):
     """What no weight is like."""
-    return rng.choice(
-        (torch.zeros(()), torch.zeros(0), torch.zeros(3), torch.zeros(2, 3), torch.full((4, 4), torch.nan),
-         torch.zeros(2, 2, dtype=torch.int64), torch.zeros(2, dtype=torch.complex64), torch.zeros(1, 1, 1, 1, 1),
-         torch.zeros(3, dtype=torch.bool), torch.ones(2, 3).to_sparse(), None, "text", 5, [1], {}, {"a": torch.zeros(1)})
-    )  # fmt: skip
+    shapes = ((), (0,), (3,), (2, 3), (1, 1, 1, 1, 1))
+    kinds = (torch.float32, torch.float16, torch.int64, torch.bool, torch.complex64)
+    other = (
+        torch.full((4, 4), torch.nan),
+        torch.ones(2, 3).to_sparse(),
+        None,
+        "text",
+        5,
+        [1],
+        {},
+        {"a": torch.ones(1)},
+    )
+    return rng.choice((torch.zeros(rng.choice(shapes), dtype=rng.choice(kinds)), rng.choice(other)))
 
 
 def mangled_state(rng, state):
-    """A state dict of tensors, changed in a place or wholly another thing."""
-    how = rng.randrange(6)
+    """A dictionary of tensors and other dictionaries, changed in a place; or wholly another thing."""
+    how = rng.randrange(8)
     if how == 0:
         return rng.choice(([state], list(state.values()), 5, None, "text", {}, torch.zeros(2), {1: torch.zeros(2)}))
     state = dict(state)
+    inner = [name for name, value in state.items() if isinstance(value, dict) and value]
+    if inner and how < 6:
+        name = "state_dict" if "state_dict" in inner and how < 4 else rng.choice(inner)
+        state[name] = mangled_state(rng, state[name])
+        return state
     name = rng.choice(list(state))
+    value = state[name]
     if how == 1:
         del state[name]
     elif how == 2:
         state[rng.choice((1, 2.5, "", "x.y.z", f"{name}.x", "logits", "forward"))] = odd_tensor(rng)
-    elif how == 3 and torch.is_tensor(state[name]):
-        value = state[name]
+    elif how < 6 and torch.is_tensor(value):
         state[name] = rng.choice(
-            (
-                value.flatten(),
-                value[None],
-                value.to(torch.int32),
-                value.T if value.ndim == 2 else value[:1] if value.ndim else value,
-            )
+            (value.flatten(), value[None], value.to(torch.int32), value[:1] if value.ndim else value)
         )
-    elif how == 4 and isinstance(state[name], dict):
-        state[name] = mangled_state(rng, state[name]) if state[name] else odd_tensor(rng)
     else:
         state[name] = odd_tensor(rng)
     return state
 
 
 def mangled_arrays(rng, arrays):
-    """Arrays of a .npz file by name, one of them changed."""
+    """Arrays of a .npz file by name, one of them changed or left out."""
     arrays = dict(arrays)
     name = rng.choice(list(arrays))
-    odd = (
-        np.zeros(0),
-        np.zeros((2, 2)),
-        np.array("x"),
-        np.array([np.nan]),
-        np.array(-1),
-        np.zeros(3, bool),
-        np.zeros(1, "S4"),
-    )
+    odd = [np.zeros(0), np.zeros((2, 2)), np.array("x"), np.array([np.nan]), np.array(-1), np.zeros(3, bool)]
     if rng.random() < 0.2:
         del arrays[name]
     else:

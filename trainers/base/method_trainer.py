@@ -11,7 +11,7 @@ from dassl.optim import build_optimizer
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from imo.errors import InputError, reading
+from imo.errors import InputError, reading, reason
 from imo.measure.overlap import OverlapReport, overlap
 from imo.protocol import Protocol
 from imo.results import read_result, write_surface
@@ -24,6 +24,7 @@ from imo.trainers.base.gradient import GradientMethod, Groups, Training
 from imo.trainers.base.methods import Method
 from imo.trainers.base.options import method_options, method_rules, node_of
 from imo.trainers.base.schedule import build_schedule
+from imo.trainers.base.task import Queries
 from imo.trainers.base.texts import classifier_of
 from imo.trainers.base.views import ViewEncoder
 
@@ -35,9 +36,11 @@ class MethodTrainer(ClipTrainer):
         method: the method.
         data: the dataset's splits as queries.
         task: what the method is fitted to.
+        loaded_from: the folder that the method's state was loaded from; empty where it was fitted.
     """
 
     method_class: ClassVar[type[Method]]
+    loaded_from = ""
     runs_in_several_processes = True
 
     @classmethod
@@ -157,6 +160,7 @@ class MethodTrainer(ClipTrainer):
         super().load_state(directory, epoch)
         if not directory:
             return
+        self.loaded_from = directory
         with reading(f"--model-dir: the state in {directory} does not fit", "train again"):
             self.match_classes(directory)
         for name, value in self.belongings().items():
@@ -199,6 +203,20 @@ class MethodTrainer(ClipTrainer):
                 raise InputError(f"--model-dir: {error}") from error
         self.method.about = {**about, "class_ids": list(class_ids), "classes": list(dataset.classnames)}
 
+    def logits(self, queries: Queries) -> torch.Tensor:
+        """The method's logits; InputError for a state that was loaded and does not fit itself."""
+        try:
+            logits = self.method.logits(queries)
+            if logits.shape != (len(queries.targets), self.num_classes):
+                raise ValueError(f"logits of shape {tuple(logits.shape)}")
+        except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+            if not self.loaded_from or isinstance(error, InputError):
+                raise
+            raise InputError(
+                f"--model-dir: the state in {self.loaded_from} is damaged ({reason(error)}); train again"
+            ) from error
+        return logits
+
     @torch.no_grad()
     def test(self, split: str | None = None) -> float:
         split = split or self.cfg.TEST.SPLIT
@@ -210,7 +228,7 @@ class MethodTrainer(ClipTrainer):
                 f"in the run that trains, or with another train.py"
             )
         with self.stage("test"):
-            logits = method.logits(queries)
+            logits = self.logits(queries)
             self.evaluator.reset()
             self.evaluator.process(logits, queries.targets)
             results: dict[str, float] = self.evaluator.evaluate()

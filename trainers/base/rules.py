@@ -61,7 +61,7 @@ def shared_rules() -> dict[str, Rule]:
         },
         "OPTIM.": {
             "NAME": one_of(_named("dassl.optim.optimizer", "AVAI_OPTIMS")),
-            "LR": _RATE, "WEIGHT_DECAY": _RATE, "MOMENTUM": _RATE, "SGD_DAMPNING": number(), "SGD_NESTEROV": FLAG,
+            "LR": _RATE, "WEIGHT_DECAY": _RATE, "MOMENTUM": _RATE, "SGD_DAMPNING": SHARE, "SGD_NESTEROV": FLAG,
             "RMSPROP_ALPHA": _RATE,
             "ADAM_BETA1": number(0, 1 - 1e-12), "ADAM_BETA2": number(0, 1 - 1e-12),
             "STAGED_LR": FLAG, "NEW_LAYERS": either(several(TEXT), TEXT), "BASE_LR_MULT": _RATE,

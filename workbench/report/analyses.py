@@ -10,10 +10,9 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 
 import msgspec
 
-from imo.errors import reading
+from imo.errors import reading, shown
 from imo.files import read_json, write_json
 from imo.measure.overlap import OverlapReport, SimilarityReport
-from imo.results import shown
 
 FILE_NAME = "overlap.json"
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
