@@ -32,7 +32,7 @@ from dassl.engine import TRAINER_REGISTRY, TrainerX, build_trainer
 from dassl.utils import collect_env_info, set_random_seed, setup_logger
 
 from imo.trainers.base.clip_trainer import ClipTrainer
-from imo.trainers.base.rules import shared_rules
+from imo.trainers.base.settings import shared_rules
 
 env_info = functools.cache(collect_env_info)  # upstream's takes seconds
 

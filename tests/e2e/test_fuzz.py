@@ -198,7 +198,7 @@ def test_checkpoints(bench, times, tally, finished, trainer, name):
         saved(rng, state, path)
         tally.add((trainer, i), partial(bench.main, trainer, flags=flags, output=bench.folder / "test"))
         shutil.rmtree(bench.folder / "test", ignore_errors=True)
-    tally.close(0.3)
+    tally.close(0.1)
 
 
 def test_half_done_runs(bench, times, tally, finished):

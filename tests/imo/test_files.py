@@ -1,12 +1,14 @@
-"""Temporary files, and links in the place of what is written or removed."""
+"""Temporary files, links in the place of what is written or removed, and JSON that is none."""
 
+import json
 import os
 import re
 
 import pytest
 
 import imo
-from imo.files import atomic_path, not_following, refuse_links
+from imo import files
+from imo.files import atomic_path, not_following, read_json, refuse_links
 
 
 def test_a_temporary_name_cannot_be_foreseen(tmp_path):
@@ -54,3 +56,29 @@ def test_a_file_is_not_opened_through_a_link(linked):
     with open(linked / "plain", "w", opener=not_following) as file:
         file.write("x")
     assert (linked / "plain").stat().st_mode & 0o111 == 0
+
+
+@pytest.mark.parametrize(
+    "content, words",
+    [
+        (b"[" * 100_000, "recursion"), (b"[1", "delimiter"), (b"[NaN]", "NaN is no finite number"),
+        (b"", "Expecting value"), (b"[1e999]", "1e999 is no finite number"), (b"\xff\xfe\xfd", "decode"),
+        (b'["a"]', "Expected `int`"), (b"{}", "array"),
+    ],
+)  # fmt: skip
+def test_json_that_is_none(tmp_path, content, words):
+    (tmp_path / "a.json").write_bytes(content)
+    with pytest.raises(imo.InputError, match=rf"a\.json: broken \(.*{words}.*\); get another$"):
+        read_json(tmp_path / "a.json", list[int], "broken", "get another")
+
+
+def test_json_may_name_files_that_are_not_utf_8(tmp_path):
+    (tmp_path / "a.json").write_text(json.dumps(["\udcff.png"]))
+    assert read_json(tmp_path / "a.json", list[str], "broken", "") == ["\udcff.png"]
+
+
+def test_json_too_large(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "_JSON_LIMIT", 10)
+    (tmp_path / "a.json").write_text("[1, 2, 3, 4, 5]")
+    with pytest.raises(imo.InputError, match="larger than 10 bytes"):
+        read_json(tmp_path / "a.json", list[int], "broken", "")

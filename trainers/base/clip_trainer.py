@@ -27,7 +27,7 @@ from imo.rules import Rule, check, whole
 from imo.trainers.base import distributed
 from imo.trainers.base.corrections import ENCODERS, isoclip_of
 from imo.trainers.base.options import fingerprint
-from imo.trainers.base.rules import shared_rules
+from imo.trainers.base.settings import shared_rules
 from imo.trainers.base.views import place
 
 

@@ -120,6 +120,7 @@ def test_cocoop_shifts_every_vector_by_its_network(tiny_clip, images):
         ({"position": "start"}, "CLASS_TOKEN_POSITION.*end, middle, front.*'start'"),
         ({"n_ctx": 0}, "N_CTX.*at least 1"),
         ({"n_ctx": 76}, "N_CTX.*fewer"),
+        ({"ctx_init": "a " * 90}, "CTX_INIT.*shorten"),
     ],
 )
 def test_bad_options_are_named(tiny_clip, options, words):
