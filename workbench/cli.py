@@ -75,7 +75,11 @@ def call(name: str, words: Sequence[str]) -> int:
     except getattr(module, "MENDABLE", MENDABLE) as error:
         return _refused(error)
     except KeyboardInterrupt as interrupt:
-        raise KeyboardInterrupt(module.kept(args)) from interrupt
+        try:
+            said = module.kept(args)
+        except InputError:  # the command would have refused
+            raise interrupt from None
+        raise KeyboardInterrupt(said) from interrupt
 
 
 def overview() -> str:

@@ -32,7 +32,7 @@ class Stream:
     """A text stream that ends the process, quietly and with status GONE, when nobody reads it any more. It does so by
     SystemExit, which no handler of errors takes for one of a file."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: Any) -> None:
         self.stream = stream
 
     def __getattr__(self, name: str) -> Any:
@@ -40,7 +40,7 @@ class Stream:
 
     def write(self, text: str) -> int:
         with self._reader():
-            return self.stream.write(text)
+            return int(self.stream.write(text))
 
     def flush(self) -> None:
         with self._reader():
@@ -61,7 +61,7 @@ class Log(Stream):
     """A stream in which control characters of names are made visible; ends of lines and tabs stay."""
 
     def write(self, text: str) -> int:
-        return self.stream.write(text if text.isascii() and text.isprintable() else _lines_visible(text))
+        return int(self.stream.write(text if text.isascii() and text.isprintable() else _lines_visible(text)))
 
     def flush(self) -> None:
         self.stream.flush()

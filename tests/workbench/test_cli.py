@@ -172,6 +172,12 @@ def test_ctrl_c_before_anything_was_begun(command, capsys):
     assert capsys.readouterr() == ("", "interrupted: nothing was begun\n")
 
 
+def test_ctrl_c_before_what_would_have_been_refused(command, capsys):
+    command(lambda args: os.kill(os.getpid(), signal.SIGINT), kept=raising(InputError("no such option")))
+    assert cli.main(["trial", "mine"]) == 130
+    assert capsys.readouterr() == ("", "interrupted: nothing was begun\n")
+
+
 @pytest.mark.parametrize(
     "argv, words",
     [

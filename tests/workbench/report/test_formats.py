@@ -59,8 +59,6 @@ def test_names_are_neither_html_nor_links_nor_escapes():
     table = Table("t", name, ("m",), ((Entry(name),),))
     for text in (table.markdown(), in_markdown(name)):
         assert "<script" not in text and "](" not in text
-    written = (table.markdown(), table.csv(), table.latex(), table.terminal(bold=False))
-    assert all(
-        r"\x1b[2J\n#" in text.partition("\n")[2].replace(r"\textbackslash{}", "\\").replace(r"\#", "#")
-        for text in written
-    )
+    for text in (table.markdown(), table.csv(), table.terminal(bold=False)):
+        assert r"\x1b[2J\n# b" in text
+    assert "\x1b" not in table.latex()
