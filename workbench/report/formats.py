@@ -66,12 +66,12 @@ class Table:
     def terminal(self, bold: bool) -> str:
         """For a screen; the best in bold, or with a star where the screen cannot."""
         table = self._tabulated("simple", (lambda text: f"\033[1m{text}\033[0m") if bold else lambda text: f"{text} *")
-        return "\n".join(part for part in (self.title, "", table, self.note) if part or part == "")
+        return "\n".join(part for part in (visible(self.title), "", table, self.note) if part or part == "")
 
     def markdown(self) -> str:
         """Markdown; the best in bold."""
         table = self._tabulated("github", lambda text: f"**{text}**", in_markdown)
-        title, note = in_markdown(self.title), in_markdown(self.note)
+        title, note = in_markdown(visible(self.title)), in_markdown(self.note)
         return "\n\n".join(part for part in (f"**{title}**", table, note) if part) + "\n"
 
     def csv(self) -> str:
@@ -97,7 +97,7 @@ class Table:
             for texts in [[visible(entry.text).translate(_LATEX) for entry in row]]
         ]
         head = line([text.translate(_LATEX) for text in self.header])
-        caption = " ".join(part for part in (f"{self.title}.", self.note) if part).translate(_LATEX)
+        caption = " ".join(part for part in (f"{visible(self.title)}.", self.note) if part).translate(_LATEX)
         return "\n".join(
             [
                 r"\begin{table}", r"\centering", rf"\caption{{{caption}}}",
