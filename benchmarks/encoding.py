@@ -113,9 +113,8 @@ class Encoding:
         """[features of CLIP, corrected features] by way of the store."""
         encoder = ViewEncoder(self.cfg, self.model, self.name, "adapter")
         encoder.both = ("test", "train")
-        if passes == [None]:
-            return [encoder.test_features(items, which, "") for which in ("clip", "adapter")]
-        return [encoder.support_views(items, which).flatten(0, 1) for which in ("clip", "adapter")]
+        found = [encoder.features(items, which, "", passes != [None]) for which in ("clip", "adapter")]
+        return [features.flatten(0, -2) for features in found]
 
     def from_files(self, items, passes):
         """As `ours`, with an empty store."""

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Trainers side by side: mean and standard deviation over seeds, the gain of each correction, and the time of each.
+# Trainers side by side: mean and sample standard deviation over seeds (CoOp's parse_test_res.py gives the population's),
+# the gain of each correction, and the time of each.
 #
 #   bash scripts/compare.sh DATASET [SHOTS ...]        e.g. bash scripts/compare.sh colored_digits 1 2 4 8 16
 #   CORRECTIONS="none adapter isoclip" TRAINERS="TipAdapter APE" bash scripts/compare.sh colored_digits 16

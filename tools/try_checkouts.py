@@ -122,6 +122,7 @@ def python(*words: object, folder: Path, path: list[Path] | None = None) -> str:
         [sys.executable, *map(str, words)],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": found, "PYTHONDONTWRITEBYTECODE": "1"},
+        input="continue\n" * 9,  # BPL's train.py has a breakpoint
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -7,7 +7,6 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-import torch
 from dassl.engine import TRAINER_REGISTRY
 from dassl.optim import build_optimizer
 from yacs.config import CfgNode
@@ -18,7 +17,7 @@ from imo.results import AdapterTraining
 from imo.rules import Rule
 from imo.trainers.adapter import options as adapter_options
 from imo.trainers.adapter.data import held_out_classes, split_by_class
-from imo.trainers.adapter.dino import Crops, Dino
+from imo.trainers.adapter.dino import Dino, crops
 from imo.trainers.adapter.objectives import Objective, Supervised
 from imo.trainers.adapter.progress import Progress
 from imo.trainers.adapter.steps import Stepper, gradient_scaler
@@ -27,7 +26,6 @@ from imo.trainers.base import distributed
 from imo.trainers.base.clip_trainer import ClipTrainer
 from imo.trainers.base.foreign import protocol_of
 from imo.trainers.base.options import fingerprint
-from imo.trainers.base.seeded_views import seeded_data
 
 extend_cfg = adapter_options.extend_cfg
 
@@ -52,6 +50,7 @@ class IMOAdapter(ClipTrainer):
     """
 
     correction = "none"
+    node = "IMOADAPTER"
     runs_in_several_processes = True
     objective: Objective
 
@@ -64,12 +63,11 @@ class IMOAdapter(ClipTrainer):
         super().check_cfg(cfg)
         adapter_options.check(cfg)
 
-    def build_data_loader(self) -> None:
+    def build_data_loader(self, train_transform: Any = None) -> None:
         """Loaders of augmented training images and of test images; `held_out` lists classes that are not trained on."""
-        self.options = self.cfg.TRAINER.IMOADAPTER
-        crops = Crops(self.cfg) if self.options.OBJECTIVE == "dino" else None
-        with distributed.first_alone():  # a dataset may be made on first use
-            self.take_data(seeded_data(self.cfg, crops))
+        if self.options.OBJECTIVE == "dino":
+            train_transform = crops(self.cfg)
+        super().build_data_loader(train_transform)
         self.held_out: list[int] = []
         if self.options.HOLD_OUT:
             self.held_out = held_out_classes(self.cfg, self.num_classes)
@@ -121,17 +119,10 @@ class IMOAdapter(ClipTrainer):
         """Whether training has ended before its last epoch, for want of a smaller overlap of the held-out classes."""
         return self.progress.out_of_patience(self.options.PATIENCE)
 
-    def before_epoch(self) -> None:
-        """Let all processes draw the same views and batches."""
-        dataset: Any = self.train_loader_x.dataset
-        dataset.epoch = self.epoch
-        distributed.same_random_state()
-
     def run_epoch(self) -> None:
-        """Dassl's loop over the batches."""
+        """Dassl's loop over the batches, unless training has stopped."""
         if not self.stopped:
-            with self.stage("train"):
-                super().run_epoch()
+            super().run_epoch()
 
     def forward_backward(self, batch: dict[str, Any]) -> dict[str, float]:
         """Make the step of a batch; returns the numbers to print."""
@@ -173,25 +164,17 @@ class IMOAdapter(ClipTrainer):
                 self.objective.used.load_state_dict(self.progress.best)
             yield
 
-    @torch.no_grad()
-    def test(self, split: str | None = None) -> float:
-        """Test the deployed adapters on a split and, for the test split, write results; returns the accuracy, in
-        percent."""
-        split = split or self.cfg.TEST.SPLIT
-        print(f"Evaluate on the *{split}* set")
-        self.evaluator.reset()
+    def evaluate(self, split: str) -> dict[str, Any]:
+        """Give the evaluator the scores under the deployed adapters, and measure their overlap."""
         loader: Any = self.val_loader if split == "val" else self.test_loader
-        with self.stage("test"), self.deployed():
+        with self.deployed():
             measured, count = test(self.clip_model, self.objective, loader, self.held_out, self.evaluator)
-            results: dict[str, float] = self.evaluator.evaluate()
         for name, found in measured.items():
             print(f"Overlap, correction {name}: area {found.area:.3f}, separation {found.separation:.3f}")
-        if split == "test":
-            training = AdapterTraining(
-                overlap=measured,
-                loss_curve=self.progress.curve,
-                held_out_classes=self.held_out,
-                held_out_overlap=self.progress.validation,
-            )
-            self.write_result(results, kind="adapter", correction="adapter", n_test=count, training=training)
-        return results["accuracy"]
+        training = AdapterTraining(
+            overlap=measured,
+            loss_curve=self.progress.curve,
+            held_out_classes=self.held_out,
+            held_out_overlap=self.progress.validation,
+        )
+        return {"kind": "adapter", "correction": "adapter", "n_test": count, "training": training}

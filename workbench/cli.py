@@ -21,6 +21,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from types import FrameType, TracebackType
+from typing import NoReturn
 
 from imo.errors import InputError, explain, visible
 from imo.workbench.terminal import streams
@@ -48,6 +49,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         gc.collect()  # progress bars that the exception held end their line
         print(visible(said), file=sys.stderr)
         return 130
+
+
+def start(*command: str) -> NoReturn:
+    """Be `imo COMMAND` with the words of the process, and end it."""
+    sys.exit(main([*command, *sys.argv[1:]]))
 
 
 def run_main() -> int:

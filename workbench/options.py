@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from typing import Any
 
 from imo.errors import InputError
@@ -17,11 +16,7 @@ class Folder(argparse.Action):
     folder."""
 
     def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: str | Sequence[Any] | None,
-        option_string: str | None = None,
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option_string: Any = None
     ) -> None:
         if not str(values).strip():
             raise InputError(f"{option_string}: empty, which would mean the current folder; name one, or leave it out")

@@ -5,10 +5,10 @@ Features come from a trainer that is built and not trained, by way of the store.
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from tabulate import tabulate
@@ -30,42 +30,23 @@ from dassl.engine import build_trainer
 SHOTS = "16"  # of the support set on which IsoCLIP's ranges are chosen
 
 
-@dataclass(frozen=True)
-class Subject:
-    """What is measured.
-
-    Attributes:
-        cfg: name of the trainer's config; empty for the dataset's own choice (DATASET.CFG).
-        split: "val" or "test".
-        adapter, backbone: files, or the backbone's name; empty for the config's.
-    """
-
-    dataset: str
-    split: str
-    data: str
-    output: str
-    cfg: str = ""
-    adapter: str = ""
-    backbone: str = ""
-
-
-def build(subject: Subject, correction: str) -> Any:
+def build(args: argparse.Namespace, correction: str) -> Any:
     """A `MethodTrainer` under a correction, built and not trained."""
-    config = trainer_config("TipAdapter", subject.cfg or dataset_options(subject.dataset).CFG)
-    argv = ["--root", subject.data, "--seed", "1", "--trainer", "TipAdapter", "--config-file", str(config)]
-    argv += ["--dataset-config-file", str(dataset_config(subject.dataset)), "DATASET.NUM_SHOTS", SHOTS]
-    argv += image_options(subject.output, correction, subject.adapter, subject.backbone)
+    config = trainer_config("TipAdapter", args.cfg or dataset_options(args.dataset).CFG)
+    argv = ["--root", args.data, "--seed", "1", "--trainer", "TipAdapter", "--config-file", str(config)]
+    argv += ["--dataset-config-file", str(dataset_config(args.dataset)), "DATASET.NUM_SHOTS", SHOTS]
+    argv += image_options(args.output, correction, args.adapter, args.backbone)
     return build_trainer(train.setup_cfg(train.parser().parse_args(argv)))
 
 
-def measure(subject: Subject, corrections: Sequence[str]) -> Analysis:
-    """Measure under some corrections; without any, under all there are."""
+def measure(args: argparse.Namespace) -> Analysis:
+    """Measure what the arguments of `imo overlap` ask for; under all corrections there are where they name none."""
     found: dict[str, Correction] = {}
     first = None
-    for correction in corrections or list(ENCODERS):
+    for correction in args.corrections or list(ENCODERS):
         with contextlib.redirect_stdout(io.StringIO()):  # what would be its log
-            trainer = build(subject, correction)
-            queries = trainer.data.queries(subject.split)
+            trainer = build(args, correction)
+            queries = trainer.data.queries(args.split)
             features, labels = queries.corrected, queries.targets
         images, texts = analyse_images(features, labels), analyse_texts(features, labels, trainer.text.weights)
         first = first or (images, texts)
@@ -77,7 +58,7 @@ def measure(subject: Subject, corrections: Sequence[str]) -> Analysis:
         )
     return Analysis(
         dataset=trainer.cfg.DATASET.NAME,
-        split=subject.split if subject.split == "test" else str(trainer.protocol),
+        split=args.split if args.split == "test" else str(trainer.protocol),
         backbone=trainer.cfg.MODEL.BACKBONE.NAME,
         backbone_sha256=trainer.backbone_sha256,
         templates=list(trainer.prompts.templates),
@@ -93,14 +74,8 @@ def named(found: analysis.Analysis, classnames: Sequence[str], first: analysis.A
         added_separation=analysis.change(first, found),
         paired=found.paired,
         unpaired=found.unpaired,
-        classes=[
-            ClassOverlap(name=classnames[label], images=images, area=area, separation=separation)
-            for label, images, area, separation in found.classes
-        ],
-        confused=[
-            Confused(name=classnames[label], other=classnames[other], share=share)
-            for label, other, share in found.confused
-        ],
+        classes=[ClassOverlap(classnames[c], n, area, separation) for c, n, area, separation in found.classes],
+        confused=[Confused(classnames[one], classnames[other], share) for one, other, share in found.confused],
     )
 
 
@@ -112,9 +87,8 @@ def table(found: Analysis) -> str:
             report = part.report
             change = "" if name == first else part.exceedance_change()
             numbers = [f"{value:.3f}" for value in (report.area, report.paired, report.unpaired)]
-            variances = ["", ""]
-            if isinstance(report, OverlapReport):
-                variances = [f"{value:.3f}" for value in (report.within_variance, report.between_variance)]
+            spread = (report.within_variance, report.between_variance) if isinstance(report, OverlapReport) else ()
+            variances = [f"{value:.3f}" for value in spread] or ["", ""]
             worst = max(part.classes, key=lambda of: of.area)
             confused = ", ".join(f"{pair.name} → {pair.other} {pair.share:.0%}" for pair in part.confused[:2])
             lines.append([f"image-{kind}", name, *numbers, part.exceedance(), change, *variances, worst.name, confused])

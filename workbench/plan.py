@@ -62,12 +62,11 @@ class Request:
 
     def words(self, dataset: str) -> list[str]:
         """The same as arguments of `imo compare`, on one dataset."""
-        return [
-            *("--dataset", dataset, "--trainers", *self.trainers, "--corrections", *self.corrections),
-            *("--shots", *self.shots, "--seeds", *self.seeds, "--cfg", self.cfg, "--validation", self.validation),
-            *("--data", self.data, "--output", self.output, "--adapter", self.adapter, "--backbone", self.backbone),
-            *(() if self.targets is None else ("--targets", *self.targets)),
-        ]
+        words = ["--dataset", dataset]
+        for name, value in vars(self).items():
+            if value is not None:
+                words += [f"--{name}", *([value] if isinstance(value, str) else value)]
+        return words
 
 
 class Run(NamedTuple):

@@ -7,7 +7,7 @@ import contextlib
 import functools
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TextIO, cast
 
@@ -21,7 +21,7 @@ from imo.files import refuse_links
 from imo.results import FILE_NAME
 from imo.rules import check
 from imo.trainers.base import distributed
-from imo.workbench import add_options, cli
+from imo.workbench import add_options
 from imo.workbench.options import Folder
 from imo.workbench.terminal import Log
 
@@ -35,11 +35,6 @@ from imo.trainers.base.clip_trainer import ClipTrainer
 from imo.trainers.base.settings import shared_rules
 
 env_info = functools.cache(collect_env_info)  # upstream's takes seconds
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """`imo train` with these arguments, by default those of the process. Returns the exit status."""
-    return cli.main(["train", *(sys.argv[1:] if argv is None else argv)])
 
 
 def parser() -> argparse.ArgumentParser:

@@ -1,8 +1,6 @@
 """Makes `python -m imo.store` the same as the command `imo store`."""
 
-import sys
-
-from imo.workbench.cli import main
+from imo.workbench.cli import start
 
 if __name__ == "__main__":
-    sys.exit(main(["store", *sys.argv[1:]]))
+    start("store")

@@ -83,7 +83,7 @@ def cli(capsys):
 @pytest.fixture
 def command(backbone, tmp_path, capsys):
     """command(trainer, yaml, root, *options, ...) -> status, err, log, results and folder of the command line."""
-    from imo.workbench import train
+    from imo.workbench import cli
     from imo.workbench.configs import trainer_config
 
     def argv_of(trainer, yaml, root, *options, flags=(), output="out", shots=2):
@@ -93,11 +93,14 @@ def command(backbone, tmp_path, capsys):
         argv += ["MODEL.BACKBONE.NAME", str(backbone), "IMO.STORE", str(tmp_path / "features"), "IMO.PASSES", "2"]
         return [*argv, "DATASET.NUM_SHOTS", str(shots), *map(str, options)]
 
+    def main(argv):
+        return cli.main(["train", *argv])
+
     def run(*args, **kwargs):
         folder = tmp_path / kwargs.get("output", "out")
         screen = sys.stdout
         try:
-            status = train.main(argv_of(*args, **kwargs))
+            status = main(argv_of(*args, **kwargs))
         finally:
             sys.stdout = screen
         results = folder / "results.json"
@@ -110,5 +113,5 @@ def command(backbone, tmp_path, capsys):
             folder=folder,
         )
 
-    run.argv, run.main = argv_of, train.main
+    run.argv, run.main = argv_of, main
     return run

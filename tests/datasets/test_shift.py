@@ -65,7 +65,7 @@ def reference(trainer, state, kept_classes, alpha, beta, gamma):
     model, cfg, dataset = trainer.clip_model, trainer.cfg, trainer.dm.dataset
     transform = build_transform(cfg, is_train=False)
     images = torch.stack([transform(open_image(item.impath)) for item in dataset.test])
-    plain, corrected = (imo.encode_images(model, images, corrected=c) for c in (False, trainer.encoder == "adapter"))
+    plain, corrected = (imo.encode_images(model, images, corrected=c) for c in (False, trainer.correction == "adapter"))
     unit = torch.nn.functional.normalize
     weights = imo.text_classifier(model, [list(WNIDS.values())[c] for c in kept_classes], dataset.templates)
     keys = [

@@ -405,10 +405,10 @@ def test_a_failed_run_spoils_nothing_for_the_next(bench):
 
 
 def test_usage_error_is_argparses(capsys):
-    from imo.workbench import train
+    from imo.workbench import cli
 
     with pytest.raises(SystemExit) as stopped:
-        train.main(["--seed", "many"])
+        cli.main(["train", "--seed", "many"])
     assert stopped.value.code == 2
     assert re.search(r"--seed: invalid int value: 'many'", capsys.readouterr().err)
     assert isinstance(sys.stdout, io.TextIOBase)

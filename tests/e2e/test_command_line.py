@@ -597,6 +597,8 @@ def test_settings_are_those_of_the_trainer(bench):
     for trainer in ("TipX", "TipXPP", "TaskRes"):
         assert settings(trainer, "TRAINER.COOP.N_CTX", 3) == settings(trainer)
         assert settings(trainer, "IMO.PASSES", 3) != settings(trainer)
+    assert settings("IMOAdapter", "TRAINER.IMOADAPTER.BOTTLENECK", 3) != settings("IMOAdapter")
+    assert settings("CoOp", "TRAINER.COOP.N_CTX", 3) != settings("CoOp")
     for option in ("TRAINER.TIPADAPTERF.ALPHA", 3.0), ("IMO.PASSES", 3):
         assert settings("TipAdapterF", *option) != settings("TipAdapterF") != settings("TipAdapterFPP")
     assert settings("TipAdapterFPP", "TRAINER.TIPADAPTERF.ALPHA", 3.0) != settings("TipAdapterFPP")

@@ -265,7 +265,7 @@ def test_mean_affinity_leaves_out_the_own_key():
     generator = torch.Generator().manual_seed(0)
     queries, keys = torch.randn(5, 4, generator=generator), torch.randn(5, 4, generator=generator)
     labels = torch.tensor([0, 0, 0, 1, 3])
-    found = mean_affinity(queries, keys, labels, 4, torch.arange(5))
+    found = mean_affinity(queries, keys, F.one_hot(labels, 4), torch.arange(5))
     cosine = unit(queries) @ unit(keys).T
     for i in range(5):
         for c in range(4):

@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image
 from torch import nn
 from torch.func import functional_call
 from yacs.config import CfgNode
@@ -91,14 +90,8 @@ class Dino(Objective):
                 f"TRAINER.IMOADAPTER.DINO.LOCAL_SIZE: expected a multiple of the patch size {patch}, got "
                 f"{options.LOCAL_SIZE}"
             )
-        make_head = partial(
-            self.lightly.models.modules.DINOProjectionHead,
-            clip_model.visual.output_dim,
-            options.HIDDEN,
-            _BOTTLENECK,
-            options.OUTPUT,
-            freeze_last_layer=1,
-        )
+        sizes = clip_model.visual.output_dim, options.HIDDEN, _BOTTLENECK, options.OUTPUT
+        make_head = partial(self.lightly.models.modules.DINOProjectionHead, *sizes, freeze_last_layer=1)
         adapters = nn.ModuleList(adapters_of(clip_model))
         self.student = nn.ModuleDict({"adapters": adapters, "head": make_head()})
         self.teacher = nn.ModuleDict({"adapters": copy.deepcopy(adapters), "head": make_head()})
@@ -207,29 +200,23 @@ def resampled(positions: torch.Tensor, side: int) -> torch.Tensor:
     return torch.cat([positions[:1], square.flatten(2)[0].T.to(positions.dtype)])
 
 
-class Crops:
-    """A transform that makes DINO's augmented crops of an image, two global and LOCAL_VIEWS local ones.
+def crops(cfg: CfgNode) -> Any:
+    """The transform that makes DINO's augmented crops of an image: a list of (3, h, h), two global ones first and then
+    LOCAL_VIEWS local ones.
 
     Flipping and normalisation are as in INPUT.TRANSFORMS. DINO's blur is meant for images of 224 pixels; here it is in
     proportion to INPUT.SIZE.
     """
-
-    def __init__(self, cfg: CfgNode) -> None:
-        options = cfg.TRAINER.IMOADAPTER.DINO
-        size = cfg.INPUT.SIZE[0]
-        normalize = {"mean": list(cfg.INPUT.PIXEL_MEAN), "std": list(cfg.INPUT.PIXEL_STD)}
-        self.transform = _lightly().transforms.DINOTransform(
-            global_crop_size=size,
-            global_crop_scale=tuple(options.GLOBAL_SCALE),
-            local_crop_size=options.LOCAL_SIZE,
-            local_crop_scale=tuple(options.LOCAL_SCALE),
-            n_local_views=options.LOCAL_VIEWS,
-            hf_prob=0.5 if "random_flip" in cfg.INPUT.TRANSFORMS else 0.0,
-            sigmas=tuple(part * size for part in _BLUR),
-            normalize=normalize if "normalize" in cfg.INPUT.TRANSFORMS else None,
-        )
-
-    def __call__(self, image: Image.Image) -> list[torch.Tensor]:
-        """The crops, each (3, h, h), the two global ones first."""
-        crops: list[torch.Tensor] = self.transform(image)
-        return crops
+    options = cfg.TRAINER.IMOADAPTER.DINO
+    size = cfg.INPUT.SIZE[0]
+    normalize = {"mean": list(cfg.INPUT.PIXEL_MEAN), "std": list(cfg.INPUT.PIXEL_STD)}
+    return _lightly().transforms.DINOTransform(
+        global_crop_size=size,
+        global_crop_scale=tuple(options.GLOBAL_SCALE),
+        local_crop_size=options.LOCAL_SIZE,
+        local_crop_scale=tuple(options.LOCAL_SCALE),
+        n_local_views=options.LOCAL_VIEWS,
+        hf_prob=0.5 if "random_flip" in cfg.INPUT.TRANSFORMS else 0.0,
+        sigmas=tuple(part * size for part in _BLUR),
+        normalize=normalize if "normalize" in cfg.INPUT.TRANSFORMS else None,
+    )

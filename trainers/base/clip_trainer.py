@@ -15,18 +15,18 @@ import torch
 from dassl.engine import TrainerX
 from yacs.config import CfgNode
 
-from imo.classify.isoclip import IsoClip
 from imo.errors import InputError, reading, reason
 from imo.files import file_sha256
 from imo.model.adapter import adapters_sha256, blocks_of, load_adapters
 from imo.model.assets import shipped_adapter
 from imo.model.backbone import load_clip, locate
 from imo.protocol import Protocol
-from imo.results import Result, versions, write_result
+from imo.results import Result, read_result, versions, write_result
 from imo.rules import Rule, check, whole
 from imo.trainers.base import distributed
-from imo.trainers.base.corrections import ENCODERS, isoclip_of
+from imo.trainers.base.corrections import isoclip_of
 from imo.trainers.base.options import fingerprint
+from imo.trainers.base.seeded_views import seeded_data
 from imo.trainers.base.settings import shared_rules
 from imo.trainers.base.views import place
 
@@ -45,7 +45,8 @@ class ClipTrainer(TrainerX):
     Attributes of an object:
         seconds: by stage, see `stage`.
         trained_on: name of the dataset that the state is made on.
-        protocol: on what hyper-parameters are chosen; a trainer sets it in `build_model`.
+        protocol: on what hyper-parameters are chosen; a trainer sets it in `build_model`, and for a loaded state it is
+            that of the run it comes from.
     """
 
     correction: str | None = None
@@ -80,14 +81,10 @@ class ClipTrainer(TrainerX):
         if self.correction is None:
             self.correction = cfg.IMO.CORRECTION
 
-    @property
-    def encoder(self) -> str:
-        """The encoder of corrected features: "clip" or "adapter"."""
-        return ENCODERS[self.correction or "none"]
-
-    def take_data(self, manager: Any) -> None:
-        """Keep of a data manager what Dassl's `build_data_loader` keeps of its own."""
-        self.dm = manager
+    def build_data_loader(self, train_transform: Any = None) -> None:
+        """As Dassl's, but of reproducible views: see `seeded_data`."""
+        with distributed.first_alone():  # a dataset may be made on first use
+            manager = self.dm = seeded_data(self.cfg, train_transform)
         self.train_loader_x, self.train_loader_u = manager.train_loader_x, manager.train_loader_u
         self.val_loader, self.test_loader = manager.val_loader, manager.test_loader
         self.num_classes, self.lab2cname = manager.num_classes, manager.lab2cname
@@ -106,7 +103,7 @@ class ClipTrainer(TrainerX):
         side = self.clip_model.visual.input_resolution
         if tuple(cfg.INPUT.SIZE) != (side, side):
             raise InputError(f"INPUT.SIZE: backbone '{name}' takes {side}x{side} images, got {tuple(cfg.INPUT.SIZE)}")
-        if self.encoder == "adapter":
+        if self.correction == "adapter":
             blocks_of(self.clip_model)  # a ResNet has no place for adapters, whatever the file
             path = cfg.IMO.ADAPTER or shipped_adapter(name)
             if path is None:
@@ -117,9 +114,8 @@ class ClipTrainer(TrainerX):
             print(f"Loading adapters from {path}")
             load_adapters(self.clip_model, path, self.backbone_sha256)
             self.adapter_sha256 = adapters_sha256(path)
-        self.isoclip: IsoClip | None = None
-        if self.correction == "isoclip":
-            self.isoclip = isoclip_of(self.clip_model, name, cfg.IMO.ISOCLIP)
+        isoclip = self.correction == "isoclip"
+        self.isoclip = isoclip_of(self.clip_model, name, cfg.IMO.ISOCLIP) if isoclip else None
 
     def train(self, start_epoch: int | None = None, max_epoch: int | None = None) -> None:
         if self.needs_shots and getattr(self.dm.dataset, "test_only", False):
@@ -128,6 +124,11 @@ class ClipTrainer(TrainerX):
                 f"this one with --eval-only --model-dir, as scripts/shift.sh does"
             )
         super().train()
+
+    @property
+    def options(self) -> CfgNode:
+        """The trainer's own options."""
+        return self.cfg.TRAINER[self.node]
 
     @contextlib.contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -139,9 +140,16 @@ class ClipTrainer(TrainerX):
             inside = sum(self.seconds.values()) - others
             self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - begun - inside
 
-    def build_data_loader(self) -> None:
-        with distributed.first_alone():  # a dataset may be made on first use
-            super().build_data_loader()
+    def before_epoch(self) -> None:
+        """Let all processes draw the same batches, of views that are new in each epoch."""
+        dataset: Any = self.train_loader_x.dataset
+        dataset.epoch = self.epoch
+        distributed.same_random_state()
+
+    def run_epoch(self) -> None:
+        """Dassl's loop over the batches, timed."""
+        with self.stage("train"):
+            super().run_epoch()
 
     def save_model(self, epoch: int, directory: str, *args: Any, **kwargs: Any) -> None:
         if distributed.rank() > 0:
@@ -186,6 +194,9 @@ class ClipTrainer(TrainerX):
                 raise InputError(f"--model-dir: no checkpoint at {path}; give the output folder of a finished run")
         with reading(f"--model-dir: the checkpoint in {directory} is damaged or does not fit", "train again"):
             super().load_model(directory, epoch)
+        source = read_result(directory)
+        if source is not None:
+            self.trained_on, self.protocol = source.trained_on, source.protocol
 
     def resume_model_if_exist(self, directory: str) -> int:
         """Load the last checkpoint of a folder, if it has one; returns the epoch to go on with."""
@@ -195,9 +206,23 @@ class ClipTrainer(TrainerX):
                 raise ValueError(f"epoch {epoch!r}")
         return epoch
 
-    def method_names(self) -> tuple[str, str | None]:
-        """What tables call the method, and the method that it is compared with as a correction of it, if it is one."""
-        return type(self).__name__, None
+    @torch.no_grad()
+    def test(self, split: str | None = None) -> float:
+        """Test on a split and, for the test split, write results; returns the accuracy, in percent."""
+        split = split or self.cfg.TEST.SPLIT
+        print(f"Evaluate on the *{split}* set")
+        self.set_model_mode("eval")
+        self.evaluator.reset()
+        with self.stage("test" if split == "test" else "validate"):
+            fields = self.evaluate(split)
+            results: dict[str, float] = self.evaluator.evaluate()
+        if split == "test":
+            self.write_result(results, **fields)
+        return results["accuracy"]
+
+    def evaluate(self, split: str) -> dict[str, Any]:
+        """Give the evaluator a split's scores; returns what a result says of this trainer, as for `write_result`."""
+        raise NotImplementedError
 
     def write_result(self, test_results: dict[str, float], **fields: Any) -> None:
         """Write results.json.
@@ -209,11 +234,11 @@ class ClipTrainer(TrainerX):
         if distributed.rank() > 0:
             return
         cfg, dataset = self.cfg, self.dm.dataset
-        method, base = self.method_names()
+        parts = {"support": dataset.train_x, "val": dataset.val, "test": dataset.test}
         common = {
             "trainer": cfg.TRAINER.NAME,
-            "method": method,
-            "base": base,
+            "method": type(self).__name__,
+            "base": None,
             "correction": self.correction,
             "cfg": cfg.IMO.CFG,
             "dataset": getattr(dataset, "target_name", cfg.DATASET.NAME),
@@ -228,11 +253,7 @@ class ClipTrainer(TrainerX):
             "n_test": len(dataset.test),
             "protocol": self.protocol,
             "tuned_on": str(self.protocol),
-            "data": {
-                part: self.data_digest(items)
-                for part, items in (("support", dataset.train_x), ("val", dataset.val), ("test", dataset.test))
-                if items
-            },
+            "data": {part: self.data_digest(items) for part, items in parts.items() if items},
             "seconds": {stage: round(seconds, 3) for stage, seconds in self.seconds.items()},
             "settings": fingerprint(cfg),
             "versions": versions(),

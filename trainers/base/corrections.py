@@ -59,28 +59,21 @@ def choose_isoclip(isoclip: IsoClip, pairs: list[tuple[int, int]], task: Task) -
     of their class. Where there is nothing to tune on, the last pair: the published shares."""
     if len(pairs) == 1 or not task.tunable:
         return pairs[-1]
-    queries, keys, num_classes = task.tuning, task.keys, len(task.text)
+    queries, keys, one_hot = task.tuning, task.keys, F.one_hot(task.labels, len(task.text))
 
     def right(pair: tuple[int, int]) -> int:
         corrected = isoclip.map(*pair)
-        affinity = mean_affinity(
-            queries.features @ corrected, keys @ corrected, task.labels, num_classes, queries.own_keys
-        )
+        affinity = mean_affinity(queries.features @ corrected, keys @ corrected, one_hot, queries.own_keys)
         return int((affinity.argmax(1) == queries.targets).sum())
 
     return max(pairs, key=right)
 
 
 def mean_affinity(
-    queries: torch.Tensor,
-    keys: torch.Tensor,
-    labels: torch.Tensor,
-    num_classes: int,
-    own_keys: torch.Tensor | None = None,
+    queries: torch.Tensor, keys: torch.Tensor, one_hot: torch.Tensor, own_keys: torch.Tensor | None = None
 ) -> torch.Tensor:
     """(N, C) mean cosine similarity of each query to the keys of each class, without its own key; -inf for no keys."""
-    queries, keys = F.normalize(queries, dim=-1), F.normalize(keys, dim=-1)
-    one_hot = F.one_hot(labels, num_classes).to(keys.dtype)
+    queries, keys, one_hot = F.normalize(queries, dim=-1), F.normalize(keys, dim=-1), one_hot.to(keys.dtype)
     sums, counts = queries @ (one_hot.T @ keys).T, one_hot.sum(0).expand(len(queries), -1)
     if own_keys is not None:
         sums = sums - (queries * keys[own_keys]).sum(1, keepdim=True) * one_hot[own_keys]

@@ -11,7 +11,7 @@ from yacs.config import CfgNode
 
 from imo.classify.isoclip import IsoClip
 from imo.errors import InputError
-from imo.trainers.base.corrections import ENCODERS, choose_isoclip, isoclip_ranges
+from imo.trainers.base.corrections import choose_isoclip, isoclip_ranges
 from imo.trainers.base.task import ImageFunction, Queries, Task, TextClassifier
 from imo.trainers.base.views import ViewEncoder
 
@@ -26,7 +26,6 @@ class DatasetTask:
         dataset: Dassl's.
         text: the classes.
         views: encodes images.
-        correction: of image features, by its name in IMO.CORRECTION.
         isoclip: the singular directions, where the correction is IsoCLIP.
         settings: where the ranges that IsoCLIP drops are kept once they are chosen (isoclip_top, isoclip_bottom).
         stage: measures the time of a block under a name.
@@ -38,14 +37,13 @@ class DatasetTask:
         dataset: Any,
         text: TextClassifier,
         views: ViewEncoder,
-        correction: str,
         isoclip: IsoClip | None,
         settings: dict[str, float],
         stage: Callable[[str], AbstractContextManager[None]],
     ) -> None:
         self.cfg, self.dataset, self.text, self.views = cfg, dataset, text, views
-        self.corrects, self.encoder = correction != "none", ENCODERS[correction]
         self.isoclip, self.settings, self.stage = isoclip, settings, stage
+        self.corrects = isoclip is not None or views.corrected_encoder == "adapter"
         self._features: dict[tuple[str, str], torch.Tensor] = {}
         support = self.queries("support")
         self.task = Task(
@@ -94,17 +92,16 @@ class DatasetTask:
         For the split "views": (M, P, d) features of the augmented views of the support set.
         """
         if (split, encoder) not in self._features:
-            items = self.items("support" if split == "views" else split)
+            augmented = split == "views"
+            part = "support" if augmented else split
+            items = self.items(part)
             with self.stage("encode"):
-                if split == "views":
-                    self._features[split, encoder] = self.views.support_views(items, encoder)
-                else:
-                    self._features[split, encoder] = self.views.test_features(items, encoder, f"{split} set")
+                self._features[split, encoder] = self.views.features(items, encoder, f"{part} set", augmented)
         return self._features[split, encoder]
 
     def corrected(self, split: str) -> torch.Tensor:
         """The same under the correction: by its encoder and, for IsoCLIP, its linear map."""
-        features = self.encoded(split, self.encoder)
+        features = self.encoded(split, self.views.corrected_encoder)
         if self.isoclip is None:
             return features
         if "isoclip_top" not in self.settings:

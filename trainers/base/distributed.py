@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -42,8 +42,7 @@ def join() -> None:
             )
         torch.cuda.set_device(local)
         backend = "cpu:gloo,cuda:nccl"
-    with _explained():
-        distributed.init_process_group(backend)
+    _together(distributed.init_process_group, backend)
 
 
 def _number(variable: str) -> int:
@@ -83,25 +82,20 @@ def first_alone() -> Iterator[None]:
 def barrier() -> None:
     """Wait until all processes are here."""
     if distributed.is_initialized():
-        with _explained():
-            distributed.barrier()
+        _together(distributed.barrier)
 
 
 def from_first(value: torch.Tensor) -> torch.Tensor:
     """Overwrite a tensor by the first process's, which has the same shape and dtype; returns it."""
     if world_size() > 1:
-        with _explained():
-            distributed.broadcast(value, 0)
+        _together(distributed.broadcast, value, 0)
     return value
 
 
 def weighted_mean(values: torch.Tensor, weight: float) -> torch.Tensor:
-    """Mean of all processes' vectors (n,), each weighted by its process's `weight`; the same result in all."""
-    if world_size() == 1:
-        return values
+    """Mean of several processes' vectors (n,), each weighted by its process's `weight`; the same result in all."""
     both = torch.cat([values * weight, values.new_tensor([weight])])
-    with _explained():
-        distributed.all_reduce(both)
+    _together(distributed.all_reduce, both)
     return both[:-1] / both[-1]
 
 
@@ -110,8 +104,7 @@ def total(counts: dict[str, int]) -> dict[str, int]:
     if world_size() == 1:
         return counts
     sums = torch.tensor(list(counts.values()))
-    with _explained():
-        distributed.all_reduce(sums)
+    _together(distributed.all_reduce, sums)
     return dict(zip(counts, sums.tolist()))
 
 
@@ -160,11 +153,11 @@ class _Share:
         return len(self.batches)
 
 
-@contextlib.contextmanager
-def _explained() -> Iterator[None]:
-    """Turn a failed connection to the other processes, the sign that one of them has ended, into an InputError."""
+def _together(function: Callable[..., object], *arguments: object) -> None:
+    """Call a function that waits for the other processes. A failed connection, the sign that one of them has ended, is
+    an InputError."""
     try:
-        yield
+        function(*arguments)
     except (RuntimeError, ValueError) as error:
         why = reason(error)
         raise InputError(f"process {rank()}: lost the others of this run ({why}); see their messages") from error

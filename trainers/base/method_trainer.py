@@ -14,7 +14,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from imo.errors import InputError, reading, reason
 from imo.measure.overlap import OverlapReport, overlap
 from imo.protocol import Protocol
-from imo.results import read_result, write_surface
+from imo.results import write_surface
 from imo.rules import Rule, one_of
 from imo.trainers.base import distributed
 from imo.trainers.base.clip_trainer import ClipTrainer
@@ -75,16 +75,7 @@ class MethodTrainer(ClipTrainer):
         self.views = ViewEncoder(cfg, self.clip_model, self.backbone_sha256, self.adapter_sha256)
         if self.method.reads_both:
             self.views.both = ("test", "train")
-        self.data = DatasetTask(
-            cfg,
-            dataset,
-            self.text,
-            self.views,
-            self.correction or "none",
-            self.isoclip,
-            self.method.settings,
-            self.stage,
-        )
+        self.data = DatasetTask(cfg, dataset, self.text, self.views, self.isoclip, self.method.settings, self.stage)
         self.task = self.data.task
         self.protocol = protocol_of(dataset)
         self.overlap: OverlapReport | None = None
@@ -170,9 +161,6 @@ class MethodTrainer(ClipTrainer):
                     f"--model-dir: {directory} holds the state of {what}; give a folder of {self.cfg.TRAINER.NAME} on "
                     f"the classes of {self.cfg.DATASET.NAME}{self.of_new_classes() if name == 'classes' else ''}"
                 )
-        source = read_result(directory)
-        if source is not None:
-            self.trained_on, self.protocol = source.trained_on, source.protocol
 
     def of_new_classes(self) -> str:
         """What to do from base to new classes: of the new ones there are no labelled images."""
@@ -217,34 +205,28 @@ class MethodTrainer(ClipTrainer):
             ) from error
         return logits
 
-    @torch.no_grad()
-    def test(self, split: str | None = None) -> float:
-        split = split or self.cfg.TEST.SPLIT
-        print(f"Evaluate on the *{split}* set")
+    def evaluate(self, split: str) -> dict[str, Any]:
         method, queries = self.method, self.data.queries(split)
         if self.needs_shots and not method.about:  # PLOT++'s train.py loads nothing
             raise InputError(
                 f"--eval-only: {self.cfg.TRAINER.NAME} has no state to test, since this train.py has loaded none; test "
                 f"in the run that trains, or with another train.py"
             )
-        with self.stage("test"):
-            logits = self.logits(queries)
-            self.evaluator.reset()
-            self.evaluator.process(logits, queries.targets)
-            results: dict[str, float] = self.evaluator.evaluate()
-        if split == "test":
-            self.write_result(
-                results,
-                hyper_parameters=method.settings,
-                val_accuracy=method.tuning_accuracy,
-                transductive=method.transductive,
-                prompts=self.prompts,
-                overlap=self.overlap,
-                images_encoded=self.views.encoded,
-            )
-        return results["accuracy"]
+        self.evaluator.process(self.logits(queries), queries.targets)
+        name, base = self.names()
+        return {
+            "method": name,
+            "base": base,
+            "hyper_parameters": method.settings,
+            "val_accuracy": method.tuning_accuracy,
+            "transductive": method.transductive,
+            "prompts": self.prompts,
+            "overlap": self.overlap,
+            "images_encoded": self.views.encoded,
+        }
 
-    def method_names(self) -> tuple[str, str | None]:
+    def names(self) -> tuple[str, str | None]:
+        """What tables call the method, and the method that it is compared with as a correction of it, if it is one."""
         method = self.method_class
         name, fixed = method.__name__, method.correction is not None
         if self.correction == "none":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import os
+from operator import attrgetter
 from typing import Any
 
 from dassl import engine
@@ -98,7 +99,7 @@ def fingerprint(cfg: CfgNode) -> str:
     method = getattr(kind, "method_class", None)
     if method is not None and not issubclass(method, GradientMethod):
         cfg.OPTIM.MAX_EPOCH = 1  # whatever it is, see MethodTrainer.check_cfg
-    cfg.merge_from_list([part for key in _WITHOUT_EFFECT for part in (key, type(_get(cfg, key))())])
+    cfg.merge_from_list([part for key in _WITHOUT_EFFECT for part in (key, type(attrgetter(key)(cfg))())])
     return hashlib.blake2b((cfg.dump() + weights).encode(), digest_size=8).hexdigest()
 
 
@@ -110,9 +111,3 @@ def _weights(cfg: CfgNode, correction: str) -> str:
         adapter = cfg.IMO.ADAPTER or shipped_adapter(name)
     found = [file_sha256(backbone)] if backbone else []
     return " ".join(found + ([adapters_sha256(adapter)] if adapter and os.path.isfile(adapter) else []))
-
-
-def _get(cfg: CfgNode, key: str) -> Any:
-    for part in key.split("."):
-        cfg = cfg[part]
-    return cfg

@@ -13,15 +13,14 @@ from tqdm import tqdm
 from yacs.config import CfgNode
 
 from imo.errors import InputError, reading
-from imo.model.backbone import unknown_words
 from imo.model.encode import encode_images
 from imo.model.prompts import POSITIONS, PromptLearner
-from imo.results import Prompts, read_result
+from imo.results import Prompts
 from imo.rules import FLAG, TEXT, Rule, one_of, whole
 from imo.trainers.base.clip_trainer import ClipTrainer
 from imo.trainers.base.foreign import protocol_of
 from imo.trainers.base.schedule import build_schedule
-from imo.trainers.base.seeded_views import seeded_data
+from imo.trainers.base.texts import warn_of_unknown
 
 PRECISIONS = ("fp16", "fp32", "amp")
 
@@ -38,8 +37,6 @@ class PromptTrainer(ClipTrainer):
 
     Attributes:
         chooses_epoch: whether the epoch that is tested is chosen on validation images.
-        protocol: on what a choice was made; for a loaded state, that of the run it comes from.
-        trained_on: name of the dataset that the state was trained on.
         unknown_words: words of the prompts that mean nothing to the backbone.
     """
 
@@ -61,15 +58,6 @@ class PromptTrainer(ClipTrainer):
         if self.chooses_epoch and cfg.DATASET.VALIDATION == "support":  # Dassl would choose on the test set
             raise InputError("TEST.FINAL_MODEL: best_val needs validation images; take last_step")
 
-    @property
-    def options(self) -> CfgNode:
-        """The method's own options."""
-        return self.cfg.TRAINER[self.node]
-
-    def build_data_loader(self) -> None:
-        """Dassl's loaders, of reproducible views."""
-        self.take_data(seeded_data(self.cfg))
-
     def build_model(self) -> None:
         """CLIP, the prompt learner, and what trains it."""
         cfg = self.cfg
@@ -80,18 +68,13 @@ class PromptTrainer(ClipTrainer):
             learner = self.build_prompt_learner().to(self.device)
         print(f'Initial context: "{learner.initial}"')
         print(f"Number of context words (tokens): {learner.n_ctx}")
-        self.unknown_words = unknown_words(
-            self.clip_model, [f"{learner.words} {name}.".replace("_", " ") for name in self.dm.dataset.classnames]
-        )
-        if self.unknown_words:
-            words = ", ".join(self.unknown_words)
-            print(f"Warning: words that mean nothing to backbone '{cfg.MODEL.BACKBONE.NAME}': {words}")
+        prompts = [f"{learner.words} {name}.".replace("_", " ") for name in self.dm.dataset.classnames]
+        self.unknown_words = warn_of_unknown(self.clip_model, cfg.MODEL.BACKBONE.NAME, prompts)
         if cfg.MODEL.INIT_WEIGHTS:
             with reading(f"MODEL.INIT_WEIGHTS: {cfg.MODEL.INIT_WEIGHTS} cannot be loaded", "give a state dict's file"):
                 load_pretrained_weights(learner, cfg.MODEL.INIT_WEIGHTS)
-        self.protocol = protocol_of(self.dm.dataset)
-        if not self.chooses_epoch:
-            self.protocol = self.protocol.nothing()
+        protocol = protocol_of(self.dm.dataset)
+        self.protocol = protocol if self.chooses_epoch else protocol.nothing()
         self.learner = learner
         self.amp = self.options.PREC == "amp" and self.device.type == "cuda"
         self.scaler = torch.amp.GradScaler(enabled=self.amp)
@@ -112,11 +95,6 @@ class PromptTrainer(ClipTrainer):
         features = F.normalize(encode_images(self.clip_model, image), dim=-1).to(self.clip_model.dtype)
         logits: torch.Tensor = self.clip_model.logit_scale.exp() * self.similarities(features)
         return logits
-
-    def before_epoch(self) -> None:
-        """Have the training images augmented anew."""
-        dataset: Any = self.train_loader_x.dataset
-        dataset.epoch = self.epoch
 
     def forward_backward(self, batch: dict[str, Any]) -> dict[str, float]:
         """Make the step of a batch; returns its loss, and its accuracy in percent.
@@ -141,11 +119,6 @@ class PromptTrainer(ClipTrainer):
             self.update_lr()
         return {"loss": loss.item(), "acc": compute_accuracy(output, label)[0].item()}
 
-    def run_epoch(self) -> None:
-        """Dassl's loop over the batches, timed."""
-        with self.stage("train"):
-            super().run_epoch()
-
     def save_model(
         self, epoch: int, directory: str, is_best: bool = False, val_result: float | None = None, model_name: str = ""
     ) -> None:
@@ -154,30 +127,10 @@ class PromptTrainer(ClipTrainer):
         result = 0.0 if val_result is None else val_result  # upstream's load_model formats it as a number
         super().save_model(epoch, directory, is_best=is_best, val_result=result, model_name=model_name)
 
-    def load_state(self, directory: str, epoch: int | None) -> None:
-        """Load a finished run's prompts, and where they come from, if its results say so."""
-        super().load_state(directory, epoch)
-        source = read_result(directory) if directory else None
-        if source is not None:
-            self.trained_on, self.protocol = source.trained_on, source.protocol
-
-    @torch.no_grad()
-    def test(self, split: str | None = None) -> float:
-        """Test on a split and, for the test split, write results; returns the accuracy, in percent."""
-        split = split or self.cfg.TEST.SPLIT
-        print(f"Evaluate on the *{split}* set")
-        self.set_model_mode("eval")
-        self.evaluator.reset()
-        with self.stage("test" if split == "test" else "validate"):
-            for batch in tqdm(self.val_loader if split == "val" else self.test_loader):
-                image, label = self.parse_batch_test(batch)
-                self.evaluator.process(self.model_inference(image), label)
-            results: dict[str, float] = self.evaluator.evaluate()
-        if split == "test":
-            self.write_result(
-                results,
-                val_accuracy=self.best_result if self.best_result > 0 else None,
-                trained_on=self.trained_on,
-                prompts=Prompts(unknown_words=tuple(self.unknown_words)),
-            )
-        return results["accuracy"]
+    def evaluate(self, split: str) -> dict[str, Any]:
+        """Give the evaluator the logits of a split's batches."""
+        for batch in tqdm(self.val_loader if split == "val" else self.test_loader):
+            image, label = self.parse_batch_test(batch)
+            self.evaluator.process(self.model_inference(image), label)
+        best = self.best_result if self.best_result > 0 else None
+        return {"val_accuracy": best, "prompts": Prompts(unknown_words=self.unknown_words)}

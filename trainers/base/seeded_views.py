@@ -30,9 +30,8 @@ class SeededViews(DatasetWrapper):
         """
         item = self.data_source[index]
         image = open_image(item.impath)
-        view = (
-            seeded(self.transform, image, self.cfg.SEED, self.epoch, index) if self.is_train else self.transform(image)
-        )
+        key = self.cfg.SEED, self.epoch, index
+        view = seeded(self.transform, image, *key) if self.is_train else self.transform(image)
         return {"img": view, "label": item.label, "domain": item.domain, "impath": item.impath, "index": index}
 
 

@@ -2,18 +2,48 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any, Generic, TypeVar, cast
 
 import torch
 import torch.nn.functional as F
 
 from imo.errors import InputError
 
-Lazy = torch.Tensor | Callable[[], torch.Tensor]  # a tensor, or a function that makes it at first need
 ImageFunction = Callable[[torch.nn.Module, torch.Tensor], torch.Tensor]  # (CLIP, (B, 3, H, W)) -> (B, k)
 RowSource = Callable[[Mapping[str, object], ImageFunction], torch.Tensor]
+T = TypeVar("T")
+
+
+class Given(Generic[T]):
+    """A field of a data class that is given as a value, or as a function that makes it when it is first read.
+
+    Args:
+        instead: name of the field that is read in its place where it is not given.
+        missing: what an InputError says where it is read and was not given; by default it is None then.
+    """
+
+    def __init__(self, instead: str = "", missing: str = "") -> None:
+        self.instead, self.missing = instead, missing
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __set__(self, holder: Any, value: T | Callable[[], T] | None) -> None:
+        vars(holder)[self.name] = value
+
+    def __get__(self, holder: Any, owner: type) -> T:
+        if holder is None:  # a data class asks for the field's default
+            return cast("T", None)
+        value: Any = vars(holder)[self.name]
+        if callable(value):
+            value = vars(holder)[self.name] = value()
+        if value is None and self.instead:
+            value = getattr(holder, self.instead)
+        if value is None and self.missing:
+            raise InputError(self.missing)
+        return cast("T", value)
 
 
 @dataclass(frozen=True)
@@ -23,12 +53,12 @@ class TextClassifier:
     Attributes:
         weights: (C, d) float32, normalised: for each class the mean over templates of normalised text features.
         logit_scale: factor on cosine similarities, exp of CLIP's own (100 for OpenAI's models).
-        raw: (C, d) float32, the mean over templates of text features that are not normalised; called at first need.
+        raw: (C, d) float32, the mean over templates of text features that are not normalised, where it is known.
     """
 
     weights: torch.Tensor
     logit_scale: float
-    raw: Callable[[], torch.Tensor] | None = None
+    raw: torch.Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.weights)
@@ -37,63 +67,32 @@ class TextClassifier:
         """Zero-shot logits `exp(logit_scale) f W^T`. (..., d) -> (..., C)."""
         return self.logit_scale * F.normalize(features, dim=-1) @ self.weights.T
 
-    @functools.cached_property
+    @property
     def unnormalised(self) -> torch.Tensor:
         """(C, d) `raw`, for methods whose published step sizes fit the length of text features."""
-        return self.weights if self.raw is None else self.raw()
+        return self.weights if self.raw is None else self.raw
 
 
+@dataclass(eq=False, repr=False)
 class Queries:
     """Images to classify, as features.
 
-    Args:
+    Attributes:
         text: the classes to choose from.
         features: (N, d) CLIP's own image features, not normalised.
         corrected: (N, d) the same under the correction; by default CLIP's own.
-        targets: (N,) int64 classes, where they are known.
+        targets: (N,) int64 classes, where they are known; else InputError.
         own_keys: (N,) int64, where the queries are the support images themselves: the position of each query's own key,
-            which it must leave out (leave-one-out).
+            which it must leave out (leave-one-out); else None.
         rows: computes (N, k) numbers from the images, for methods that need more of them than features; see `computed`.
     """
 
-    def __init__(
-        self,
-        text: TextClassifier,
-        features: Lazy,
-        corrected: Lazy | None = None,
-        targets: Lazy | None = None,
-        own_keys: Lazy | None = None,
-        rows: RowSource | None = None,
-    ) -> None:
-        self.text = text
-        self._features, self._corrected, self._targets, self._own_keys = features, corrected, targets, own_keys
-        self._rows = rows
-
-    @functools.cached_property
-    def features(self) -> torch.Tensor:
-        """(N, d) CLIP's own features."""
-        return _made(self._features)
-
-    @functools.cached_property
-    def corrected(self) -> torch.Tensor:
-        """(N, d) features under the correction; CLIP's own where there is none."""
-        return self.features if self._corrected is None else _made(self._corrected)
-
-    @functools.cached_property
-    def targets(self) -> torch.Tensor:
-        """(N,) int64 classes.
-
-        Raises:
-            InputError: they are not known.
-        """
-        if self._targets is None:
-            raise InputError("queries: their classes are not known; give targets")
-        return _made(self._targets)
-
-    @functools.cached_property
-    def own_keys(self) -> torch.Tensor | None:
-        """(N,) int64 position of each query's own key; None unless the queries are the support images."""
-        return None if self._own_keys is None else _made(self._own_keys)
+    text: TextClassifier
+    features: Given[torch.Tensor] = Given(missing="queries: there are no features; give features")
+    corrected: Given[torch.Tensor] = Given(instead="features")
+    targets: Given[torch.Tensor] = Given(missing="queries: their classes are not known; give targets")
+    own_keys: Given[torch.Tensor | None] = Given()
+    rows: RowSource | None = None
 
     def zero_shot_logits(self) -> torch.Tensor:
         """(N, C) logits of zero-shot CLIP: always on its own features, whatever the correction."""
@@ -109,52 +108,33 @@ class Queries:
         Raises:
             InputError: the queries were made of features, without images.
         """
-        if self._rows is None:
+        if self.rows is None:
             raise InputError("queries: this method looks at images, and only features were given")
-        return self._rows(key, function)
+        return self.rows(key, function)
 
 
+@dataclass(eq=False, repr=False)
 class Task:
     """A few-shot classification task.
 
-    Args:
+    Attributes:
         text: the classes.
         labels: (M,) int64 class of each support image.
         views: (M, P, d) CLIP's own features of P augmented views of each support image, not normalised.
         corrected_views: the same under the correction; by default CLIP's own.
-        support: the support images as queries, not augmented, with their own keys.
-        tuning: the images on which hyper-parameters are chosen: validation images or, by leave-one-out, `support`.
+        support: the support images as queries, not augmented, with their own keys; InputError where not given.
+        tuning: the images on which hyper-parameters are chosen: validation images or, by leave-one-out, `support`;
+            InputError where not given.
         seed: fixes all random choices of a method; negative leaves them free.
     """
 
-    def __init__(
-        self,
-        text: TextClassifier,
-        labels: Lazy,
-        views: Lazy,
-        corrected_views: Lazy | None = None,
-        support: Queries | None = None,
-        tuning: Queries | None = None,
-        seed: int = 0,
-    ) -> None:
-        self.text, self.seed = text, seed
-        self._labels, self._views, self._corrected_views = labels, views, corrected_views
-        self._support, self._tuning = support, tuning
-
-    @functools.cached_property
-    def labels(self) -> torch.Tensor:
-        """(M,) int64 class of each support image."""
-        return _made(self._labels)
-
-    @functools.cached_property
-    def views(self) -> torch.Tensor:
-        """(M, P, d) CLIP's own features of the augmented support views."""
-        return _made(self._views)
-
-    @functools.cached_property
-    def corrected_views(self) -> torch.Tensor:
-        """(M, P, d) features of the augmented support views under the correction."""
-        return self.views if self._corrected_views is None else _made(self._corrected_views)
+    text: TextClassifier
+    labels: Given[torch.Tensor] = Given(missing="task: there are no labels; give labels")
+    views: Given[torch.Tensor] = Given(missing="task: there are no views; give views")
+    corrected_views: Given[torch.Tensor] = Given(instead="views")
+    support: Given[Queries] = Given(missing="task: this method reads support images without augmentation; give support")
+    tuning: Given[Queries] = Given(missing="task: this method chooses hyper-parameters; give tuning queries")
+    seed: int = 0
 
     @property
     def keys(self) -> torch.Tensor:
@@ -167,29 +147,12 @@ class Task:
         return self.corrected_views.mean(1)
 
     @property
-    def support(self) -> Queries:
-        """The support images as queries, not augmented."""
-        if self._support is None:
-            raise InputError("task: this method reads support images without augmentation; give support")
-        return self._support
-
-    @property
-    def tuning(self) -> Queries:
-        """The images on which hyper-parameters are chosen."""
-        if self._tuning is None:
-            raise InputError("task: this method chooses hyper-parameters; give tuning queries")
-        return self._tuning
-
-    @property
     def leaves_one_out(self) -> bool:
         """Whether the tuning queries are the support images themselves, not validation images."""
-        return self._tuning is not None and self._tuning is self._support
+        given = vars(self)
+        return given["tuning"] is not None and given["tuning"] is given["support"]
 
     @property
     def tunable(self) -> bool:
         """Whether there is anything to tune on: leave-one-out needs a class with two support images."""
         return not self.leaves_one_out or bool(self.labels.bincount().max() > 1)
-
-
-def _made(value: Lazy) -> torch.Tensor:
-    return value() if callable(value) else value

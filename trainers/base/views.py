@@ -6,6 +6,7 @@ whatever the batch size, worker count or order. (The published code draws from o
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import random
@@ -28,7 +29,7 @@ from imo.trainers.base import distributed
 from imo.trainers.base.transforms import are_ours, build_transform
 
 Transform = Callable[[Image.Image], Any]
-Compute = Callable[[torch.Tensor, tuple[str, ...]], dict[str, torch.Tensor]]  # batch, encoders -> rows by encoder
+Compute = Callable[[torch.Tensor], torch.Tensor]  # (B, 3, H, W) on the model's device -> (B, k)
 
 
 class _Wanted(NamedTuple):
@@ -37,15 +38,15 @@ class _Wanted(NamedTuple):
     Attributes:
         passes: see `_Views`.
         spaces: by encoder, what its rows depend on beside the image; see `FeatureStore.fetch`.
+        compute: by encoder, what makes them.
         encoder: whose rows are given.
-        compute: gives rows by encoder for a batch on the model's device.
         what: the images, in the progress bar's words.
     """
 
     passes: Sequence[int | None]
     spaces: dict[str, dict[str, object]]
+    compute: Mapping[str, Compute]
     encoder: str
-    compute: Compute
     what: str
 
 
@@ -129,6 +130,7 @@ class ViewEncoder:
         adapter_sha256: names its adapters; None without any, when there is one encoder.
 
     Attributes:
+        corrected_encoder: the encoder of corrected features: "adapter", or "clip" without adapters.
         both: the kinds of view ("test", "train") of which the features of both encoders will be asked for: where both
             are missing they are computed from one decoded batch. The zero-shot logits make it so for test views.
         encoded: number of views that had to be encoded, by encoder ("clip", "adapter").
@@ -136,6 +138,7 @@ class ViewEncoder:
 
     def __init__(self, cfg: CfgNode, model: Any, backbone_sha256: str, adapter_sha256: str | None) -> None:
         self.cfg, self.model = cfg, model
+        self.corrected_encoder = "adapter" if adapter_sha256 else "clip"
         self.store = FeatureStore(cfg.IMO.STORE)
         self.encoded = {"clip": 0, "adapter": 0}
         self._sha256 = {"clip": None, "adapter": adapter_sha256}
@@ -153,45 +156,25 @@ class ViewEncoder:
         if not are_ours(cfg):
             self._space["transforms"] = f"dassl {dassl.__version__}"
 
-    def test_features(self, items: Sequence[Any], encoder: str, what: str) -> torch.Tensor:
-        """(N, d) float32 un-normalised features of the test views."""
-        return self._features(items, [None], encoder, what)
+    def features(self, items: Sequence[Any], encoder: str, what: str, augmented: bool = False) -> torch.Tensor:
+        """Un-normalised features, float32: (N, d) of the test views, or (N, passes, d) of augmented views."""
+        passes: Sequence[int | None] = range(self.cfg.IMO.PASSES) if augmented else [None]
+        view = "train" if augmented else "test"
+        names = ("clip", "adapter") if view in self.both and self._sha256["adapter"] else (encoder,)
+        spaces = {name: {**self._space, "view": view, "adapter": self._sha256[name]} for name in names}
+        forward = functools.partial(forward_images, self.model, autocast=self._autocast)
+        compute = {name: functools.partial(forward, corrected=name == "adapter") for name in names}
+        rows = self._fetch(items, _Wanted(passes, spaces, compute, encoder, what))
+        return rows.unflatten(0, (len(items), len(passes))) if augmented else rows
 
-    def support_views(self, items: Sequence[Any], encoder: str) -> torch.Tensor:
-        """(M, passes, d) float32 un-normalised features of augmented views."""
-        count = self.cfg.IMO.PASSES
-        return self._features(items, list(range(count)), encoder, "support set").view(len(items), count, -1)
-
-    def rows(
-        self,
-        items: Sequence[Any],
-        key: Mapping[str, object],
-        compute: Callable[[torch.Tensor], torch.Tensor],
-        what: str,
-    ) -> torch.Tensor:
+    def rows(self, items: Sequence[Any], key: Mapping[str, object], compute: Compute, what: str) -> torch.Tensor:
         """(N, k) float32 rows computed from the test views.
 
         Args:
             key: what the rows depend on beside the backbone and the views, as JSON values.
-            compute: (B, 3, H, W) on the model's device -> (B, k).
         """
         spaces = {"rows": {**self._space, "view": "test", "rows": dict(key)}}
-
-        @torch.no_grad()
-        def compute_rows(batch: torch.Tensor, names: tuple[str, ...]) -> dict[str, torch.Tensor]:
-            return {"rows": compute(batch)}
-
-        return self._fetch(items, _Wanted([None], spaces, "rows", compute_rows, what))
-
-    def _features(self, items: Sequence[Any], passes: Sequence[int | None], encoder: str, what: str) -> torch.Tensor:
-        view = "test" if passes == [None] else "train"
-        names = ("clip", "adapter") if view in self.both and self._sha256["adapter"] else (encoder,)
-        spaces = {name: {**self._space, "view": view, "adapter": self._sha256[name]} for name in names}
-
-        def compute(batch: torch.Tensor, names: tuple[str, ...]) -> dict[str, torch.Tensor]:
-            return {name: forward_images(self.model, batch, name == "adapter", self._autocast) for name in names}
-
-        return self._fetch(items, _Wanted(passes, spaces, encoder, compute, what))
+        return self._fetch(items, _Wanted([None], spaces, {"rows": torch.no_grad()(compute)}, "rows", what))
 
     def _fetch(self, items: Sequence[Any], wanted: _Wanted) -> torch.Tensor:
         """Rows of the items. Each of several processes encodes its share into the store, where all find the rest."""
@@ -216,9 +199,13 @@ class ViewEncoder:
             views.transform = transform
             batches = self._batches(views, chosen, f"Encoding {wanted.what} ({', '.join(names)})")
             done = 0
-            for block in in_blocks(wanted.compute(batch, names) for batch in batches):
+            for block in in_blocks({name: wanted.compute[name](batch) for name in names} for batch in batches):
                 for name, rows in block.items():
-                    self._check(rows, [images[i // len(passes)] for i in chosen[done : done + len(rows)]], name)
+                    bad = (~torch.isfinite(rows).all(1)).nonzero()
+                    if len(bad):
+                        image = images[chosen[done + int(bad[0])] // len(passes)]
+                        why = f"features hold NaN or infinity ({name}); check the image and the weights"
+                        raise InputError(f"{image}: {why}")
                 yield block
                 done += len(rows)
 
@@ -237,10 +224,3 @@ class ViewEncoder:
         finally:  # after an error PyTorch would wait 5 seconds for each worker, at some later time
             if workers:
                 batches._shutdown_workers()
-
-    @staticmethod
-    def _check(rows: torch.Tensor, images: Sequence[str], name: str) -> None:
-        finite = torch.isfinite(rows).all(1)
-        if not finite.all():
-            bad = images[int((~finite).nonzero()[0])]
-            raise InputError(f"{bad}: features hold NaN or infinity ({name}); check the image and the weights")

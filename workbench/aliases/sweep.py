@@ -1,8 +1,6 @@
 """`python -m imo.sweep`, which is `imo sweep`."""
 
-import sys
-
-from imo.workbench.cli import main
+from imo.workbench.cli import start
 
 if __name__ == "__main__":
-    sys.exit(main(["sweep", *sys.argv[1:]]))
+    start("sweep")

@@ -29,16 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    convert(args.source, args.target, args.scale, args.backbone)
-    return 0
-
-
-def kept(args: argparse.Namespace) -> str:
-    return f"{args.source} is as it was, {args.target} was not written; start again"
-
-
-def convert(source: Path, target: Path, scale: float | None, backbone: str) -> None:
-    """See the head of this file; with a backbone, checked against its weights and bound to it."""
+    """Convert; with a backbone, the adapters are checked against its weights and bound to it."""
     import dataclasses
 
     from imo.files import file_sha256
@@ -46,13 +37,18 @@ def convert(source: Path, target: Path, scale: float | None, backbone: str) -> N
     from imo.model.adapter.files import check_fits, write
     from imo.model.backbone import load_clip, locate
 
-    if not source.is_file():
-        raise InputError(f"{source}: no such file; give a checkpoint of the IMO authors' code")
-    if target.suffix != ".safetensors":
-        raise InputError(f"{target}: expected a name that ends with .safetensors")
-    stored = authors.read(source, scale)
-    if backbone:
-        check_fits(stored, load_clip(backbone)[0], source, "")
-        stored = dataclasses.replace(stored, backbone_sha256=file_sha256(locate(backbone)))
-    write(stored, target)
-    print(f"{target}: {len(stored.states)} adapters {stored.width} -> {stored.bottleneck}, scale {stored.scale:g}")
+    if not args.source.is_file():
+        raise InputError(f"{args.source}: no such file; give a checkpoint of the IMO authors' code")
+    if args.target.suffix != ".safetensors":
+        raise InputError(f"{args.target}: expected a name that ends with .safetensors")
+    stored = authors.read(args.source, args.scale)
+    if args.backbone:
+        check_fits(stored, load_clip(args.backbone)[0], args.source, "")
+        stored = dataclasses.replace(stored, backbone_sha256=file_sha256(locate(args.backbone)))
+    write(stored, args.target)
+    print(f"{args.target}: {len(stored.states)} adapters {stored.width} -> {stored.bottleneck}, scale {stored.scale:g}")
+    return 0
+
+
+def kept(args: argparse.Namespace) -> str:
+    return f"{args.source} is as it was, {args.target} was not written; start again"

@@ -23,13 +23,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from imo.workbench.overlap import Subject, measure, table
+    from imo.workbench.overlap import measure, table
     from imo.workbench.report.analyses import write_analysis
     from imo.workbench.report.figures import histograms
     from imo.workbench.report.panels import save
 
-    words = {name: getattr(args, name) for name in Subject.__dataclass_fields__}
-    found, folder = measure(Subject(**words), args.corrections), Path(args.output) / "overlap" / args.dataset
+    found, folder = measure(args), Path(args.output) / "overlap" / args.dataset
     save(histograms(found, "image"), folder / "image")
     save(histograms(found, "text"), folder / "text")
     write_analysis(folder, found)

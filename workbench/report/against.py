@@ -10,7 +10,7 @@ from pathlib import Path
 
 from imo.errors import InputError
 from imo.results import Result
-from imo.workbench.report.formats import Entry, Table, from_csv
+from imo.workbench.report.formats import Entry, Table, from_csv, number
 from imo.workbench.report.tables import CSV_COLUMNS, comparison
 
 _LEAST = 0.1  # points that count as equal whatever the spread: the last digit of published tables
@@ -72,29 +72,23 @@ def against(runs: Sequence[Result], expected: dict[tuple[str, str, int], Expecte
     lines, differing = [], 0
     for (dataset, method, shots), theirs in expected.items():
         cell = ours.get((dataset, method, shots))
-        place = (Entry(dataset), Entry(method), Entry(str(shots), shots))
-        stored = Entry(_text(theirs.mean, theirs.std), theirs.mean)
+        spread = "" if theirs.std is None else f" ± {theirs.std:.1f}"
+        place = (Entry(dataset), Entry(method), number(shots), Entry(f"{theirs.mean:.1f}{spread}", theirs.mean))
         if cell is None:
-            lines.append((*place, stored, Entry("missing"), Entry(""), Entry(""), Entry("missing")))
+            lines.append((*place, Entry("missing"), Entry(""), Entry(""), Entry("missing")))
             differing += 1
             continue
-        known = [std for std in (theirs.std, cell.std) if std is not None]
-        stds = (theirs.std if theirs.std is not None else cell.std, cell.std if cell.std is not None else theirs.std)
-        error = math.sqrt(sum((std or 0.0) ** 2 / n for std, n in zip(stds, (theirs.n, len(cell.values)))))
-        allowed, gap = max(2 * error if known else 0.0, _LEAST), cell.mean - theirs.mean
-        verdicts = ["differs"] * (abs(gap) > allowed) + [f"n {theirs.n} → {len(cell.values)}"] * (
-            theirs.n != len(cell.values)
-        )
+        n = len(cell.values)
+        stds = (cell.std if theirs.std is None else theirs.std, theirs.std if cell.std is None else cell.std)
+        error = math.sqrt(sum((std or 0.0) ** 2 / count for std, count in zip(stds, (theirs.n, n))))
+        allowed, gap = max(2 * error, _LEAST), cell.mean - theirs.mean
+        verdicts = ["differs"] * (abs(gap) > allowed) + [f"n {theirs.n} → {n}"] * (theirs.n != n)
         differing += bool(verdicts)
-        numbers = (Entry(f"{gap:+.2f}", gap), Entry(f"{allowed:.2f}", allowed))
-        lines.append((*place, stored, Entry(cell.text(), cell.mean), *numbers, Entry(", ".join(verdicts) or "agrees")))
+        numbers = (Entry(cell.text(), cell.mean), number(gap, "+.2f"), number(allowed, ".2f"))
+        lines.append((*place, *numbers, Entry(", ".join(verdicts) or "agrees")))
     header = ("dataset", "method", "shots", "stored", "here", "difference", "allowed", "verdict")
     note = (
         f"{differing} of {len(lines)} differ. Allowed is twice the standard error of the difference of the two means, "
         f"and at least {_LEAST} points."
     )
     return Table("against", "Stored figures and these", header, tuple(lines), note), differing
-
-
-def _text(mean: float, std: float | None) -> str:
-    return f"{mean:.1f}" + ("" if std is None else f" ± {std:.1f}")

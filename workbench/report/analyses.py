@@ -19,7 +19,7 @@ Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 AnyReport = TypeVar("AnyReport", OverlapReport, SimilarityReport)
 
 
-class ClassOverlap(msgspec.Struct, frozen=True, kw_only=True):
+class ClassOverlap(msgspec.Struct, frozen=True):
     """Overlap over the pairs whose first image is of one class; attributes as in `imo.measure.overlap`."""
 
     name: str = msgspec.field(name="class")
@@ -28,7 +28,7 @@ class ClassOverlap(msgspec.Struct, frozen=True, kw_only=True):
     separation: float
 
 
-class Confused(msgspec.Struct, frozen=True, kw_only=True):
+class Confused(msgspec.Struct, frozen=True):
     """The share of a class's images that are more similar to another class than to their own."""
 
     name: str = msgspec.field(name="class")

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 from imo.measure.overlap import OverlapReport
 from imo.results import Result
-from imo.workbench.report.accuracy import seeds_of, transductive, with_average
-from imo.workbench.report.formats import Entry, Table
+from imo.workbench.report.accuracy import cell_entry, seeds_of, transductive, with_average
+from imo.workbench.report.formats import Entry, Table, number
 from imo.workbench.report.statistics import spearman, spearman_interval
-from imo.workbench.report.tables import Cell, comparison, variants
+from imo.workbench.report.tables import comparison, variants
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def points(runs: Sequence[Result]) -> list[Point]:
 def correlation_table(found: Sequence[Point]) -> Table:
     """Rank correlation of gain with less overlap area and with more separation, by number of shots and over all."""
     lines = []
-    for shots in [*sorted({point.shots for point in found}), None]:
+    for shots in [*sorted({point.shots for point in found}), None] if found else []:
         chosen = [point for point in found if shots is None or point.shots == shots]
         datasets = [point.dataset for point in chosen]
         entries = []
@@ -72,9 +72,7 @@ def correlation_table(found: Sequence[Point]) -> Table:
             bounds = f" [{interval[0]:+.2f}, {interval[1]:+.2f}]" if interval else " [too few datasets]"
             entries.append(Entry(f"{rho:+.2f}{bounds}", rho) if rho is not None else Entry("does not vary"))
         sizes = (len(chosen), len(set(datasets)))
-        lines.append(
-            (Entry("all" if shots is None else str(shots), shots), *entries, *(Entry(str(n), n) for n in sizes))
-        )
+        lines.append((Entry("all") if shots is None else number(shots), *entries, *map(number, sizes)))
     note = (
         "Claim (a): the more a correction lowers overlap, the more accuracy it adds (positive ρ). Spearman's ρ over "
         "methods and datasets, with a 95 % percentile interval over resampled datasets: points of one dataset share "
@@ -100,7 +98,7 @@ def variance_table(runs: Sequence[Result]) -> Table:
         within, between = o.within_variance, o.between_variance
         ratio = between / within if within else float("inf")
         numbers = [o.area, o.separation, o.paired, o.unpaired, within, between, _total(o), ratio]
-        lines.append((Entry(dataset + suffix), Entry(correction), *(Entry(f"{x:.3f}", x) for x in numbers)))
+        lines.append((Entry(dataset + suffix), Entry(correction), *(number(x, ".3f") for x in numbers)))
     note = (
         f"Claim (c): corrected features have a higher variance. The total is higher in {held} of {compared} cases. "
         f"Validation images, normalised features; variances are mean squared distances."
@@ -127,30 +125,21 @@ def robustness_table(source: str, own: Sequence[Result], runs: Sequence[Result],
     kept = {(run.method, run.shots) for run in runs}
     own = [run for run in own if run.dataset == source and (run.method, run.shots) in kept]
     tested = comparison([*own, *with_average(runs)])
-    columns = sorted(
-        dict.fromkeys((m, k) for (_, m), row in tested.rows.items() for k in row), key=lambda column: column[1]
-    )
-    corrected = [c for c in columns if any(c[0] == m and c[1] in row for (_, m), row in tested.gains.items())]
-    targets = list(dict.fromkeys(dataset for dataset, _ in tested.rows))
+    columns = sorted(dict.fromkeys((m, k) for _, m, k in tested.rows), key=lambda column: column[1])
+    corrected = [column for column in columns if column in {(m, k) for _, m, k in tested.gains}]
     most = len(seeds_of(runs))
-    lines, positive, more = [], [], []
-    at_source: dict[tuple[str, int], float] = {}
-    for target in targets:
-        cells = [tested.rows.get((target, method), {}).get(shots) for method, shots in columns]
-        gains = [tested.gains.get((target, method), {}).get(shots) for method, shots in corrected]
-        lines.append(
-            (
-                Entry(target + " (source)" * (target == source)),
-                *(_entry(cell, shots and most) for cell, (_, shots) in zip(cells, columns)),
-                *(_entry(gain, most, "+") for gain in gains),
-            )
+    lines = [
+        (
+            Entry(target + " (source)" * (target == source)),
+            *(cell_entry(tested.rows.get((target, m, k)), k and most) for m, k in columns),
+            *(cell_entry(tested.gains.get((target, m, k)), most, "+") for m, k in corrected),
         )
-        for column, gain in zip(corrected, gains):
-            if gain and target == source:
-                at_source[column] = gain.mean
-            elif gain and target != "average":
-                positive.append(gain.mean > 0)
-                more += [gain.mean > at_source[column]] if column in at_source else []
+        for target in dict.fromkeys(dataset for dataset, _, _ in tested.rows)
+    ]
+    gains = {place: gain.mean for place, gain in tested.gains.items()}
+    elsewhere = [place for place in gains if place[0] not in (source, "average")]
+    positive = [gains[place] > 0 for place in elsewhere]
+    more = [gains[t, m, k] > gains[source, m, k] for t, m, k in elsewhere if (source, m, k) in gains]
     note = (
         f"Claim (b): corrections make methods more robust to shift. They gain in {sum(positive)} of {len(positive)} "
         f"cases, and more than on {source} itself in {sum(more)} of {len(more)}. State and settings made on {source} "
@@ -158,11 +147,3 @@ def robustness_table(source: str, own: Sequence[Result], runs: Sequence[Result],
     )
     header = ("target", *(f"{m}, {k} shots" for m, k in columns), *(f"gain of {m}, {k} shots" for m, k in corrected))
     return Table(name, f"Shifted test sets of {source}", header, tuple(lines), note)
-
-
-def _entry(cell: Cell | None, most: int, sign: str = "") -> Entry:
-    """`most` seeds make it complete; 0 for a method that needs no more than one."""
-    if cell is None:
-        return Entry("missing")
-    fewer = f" (n={len(cell.values)} of {most})" if len(cell.values) < most else ""
-    return Entry(cell.text(sign) + fewer, cell.mean)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from imo.results import Result
-from imo.workbench.report.accuracy import seeds_of, with_average
-from imo.workbench.report.panels import COLOURS, GREY, MARKERS, Figure, label, legend, panels, title, wrapped
-from imo.workbench.report.tables import Cell, comparison, variants
+from imo.workbench.report.accuracy import corrections_of, seeds_of, with_average
+from imo.workbench.report.panels import GREY, Figure, label, legend, panels, style, title, wrapped
+from imo.workbench.report.tables import Cell, by_method, comparison, variants
 
 Row = Mapping[int, Cell]  # a method's cells by shots
 _STARS = ("*", "x", "+", "1", "2", "3", "4")  # methods without shots
@@ -29,17 +28,22 @@ def curves(runs: Sequence[Result]) -> Iterator[tuple[str, Figure]]:
     runs = [run for run in runs if run.shots >= 0]
     rows = comparison(with_average(runs)).rows
     seeds = len(seeds_of(runs))
-    datasets = sorted(dict.fromkeys(dataset for dataset, _ in rows), key=lambda name: name != "average")
-    by_dataset = {name: {m: row for (d, m), row in rows.items() if d == name} for name in datasets}
-    if len({method for (_, method), row in rows.items() if set(row) != {0}}) <= _MOST_LINES:
-        yield "curves", _together(by_dataset, _styles(runs), seeds)
+    datasets = sorted(dict.fromkeys(dataset for dataset, _, _ in rows), key=lambda name: name != "average")
+    by_dataset = {name: by_method(rows, name) for name in datasets}
+    if len({method for _, method, shots in rows if shots}) <= _MOST_LINES:
+        yield "curves", _together(runs, by_dataset, seeds)
         return
     for name, row in by_dataset.items():
         yield "curves" if name == datasets[0] else f"curves-{name}", _families(runs, name, row, seeds)
 
 
-def _together(by_dataset: Mapping[str, Mapping[str, Row]], styles: Mapping[str, dict[str, str]], seeds: int) -> Figure:
-    """A panel for each dataset, with all methods."""
+def _together(runs: Sequence[Result], by_dataset: Mapping[str, Mapping[str, Row]], seeds: int) -> Figure:
+    """A panel for each dataset, with all methods: of a colour and marker each, with a line for the correction."""
+    variant = variants(runs)
+    methods = {run.method + variant(run): run.correction for run in runs if run.shots != 0}
+    order = corrections_of(runs)
+    lines = [_LINES[order.index(correction) % len(_LINES)] for correction in methods.values()]
+    styles = {method: style(i, linestyle=line) for i, (method, line) in enumerate(zip(methods, lines))}
     figure, axes = panels(len(by_dataset), 3.6, 2.8)
     handles: dict[str, Any] = {}
     without = _without_shots(by_dataset.values())
@@ -61,11 +65,8 @@ def _families(runs: Sequence[Result], dataset: str, rows: Mapping[str, Row], see
     variant = variants(runs)
     place = {run.method + variant(run): (run.base or run.method) + variant(run) for run in runs if run.shots}
     corrections = {run.method + variant(run): run.correction for run in runs}
-    order = list(dict.fromkeys(["none", "adapter", *corrections.values()]))
-    styles = {
-        name: {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[i % len(MARKERS)], "linestyle": line}
-        for i, (name, line) in enumerate(zip(order, itertools.cycle(_LINES)))
-    }
+    order = corrections_of(runs)
+    styles = {name: style(i, linestyle=_LINES[i % len(_LINES)]) for i, name in enumerate(order)}
     without = _without_shots([rows])
     families: dict[str, list[str]] = {}
     for method in rows:
@@ -94,21 +95,6 @@ def _families(runs: Sequence[Result], dataset: str, rows: Mapping[str, Row], see
     label(figure, axes, _SHOTS, "accuracy (%)")
     legend(figure, {**shown, **others})
     return figure
-
-
-def _styles(runs: Sequence[Result]) -> dict[str, dict[str, str]]:
-    """Colour and marker of each method, and a line for its correction: dashed for none."""
-    variant = variants(runs)
-    methods = {run.method + variant(run): run.correction for run in runs if run.shots != 0}
-    corrections = list(dict.fromkeys(["none", "adapter", *methods.values()]))
-    return {
-        method: {
-            "color": COLOURS[i % len(COLOURS)],
-            "marker": MARKERS[i % len(MARKERS)],
-            "linestyle": _LINES[corrections.index(correction) % len(_LINES)],
-        }
-        for i, (method, correction) in enumerate(methods.items())
-    }
 
 
 def _without_shots(tables: Iterable[Mapping[str, Row]]) -> list[str]:
@@ -146,5 +132,4 @@ def _shots_axis(axis: Any, rows: Iterable[Row]) -> None:
         if not ticks or _places([k])[0] - _places(ticks)[-1] > 0.4:
             ticks.append(k)
     axis.set_xticks(_places(ticks), [str(k) for k in ticks])
-    axis.tick_params(labelsize=8)
     axis.grid(alpha=0.3)

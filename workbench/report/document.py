@@ -9,16 +9,16 @@ from pathlib import Path
 
 from imo.files import atomic_path
 from imo.workbench.report import figures
-from imo.workbench.report.accuracy import accuracy_table, seeds_of, transductive, with_average
+from imo.workbench.report.accuracy import accuracy_table, corrections_of, seeds_of, transductive, with_average
 from imo.workbench.report.analyses import Analysis
 from imo.workbench.report.claims import correlation_table, points, variance_table
 from imo.workbench.report.curves import curves
-from imo.workbench.report.formats import Entry, Table
+from imo.workbench.report.formats import Entry, Table, number
 from imo.workbench.report.html import environment, protocol
 from imo.workbench.report.load import Run, Sources
 from imo.workbench.report.overlaps import analysis_tables
 from imo.workbench.report.panels import save
-from imo.workbench.report.tables import Cell, comparison, variants
+from imo.workbench.report.tables import Cell, by_method, comparison, shots_text, variants
 from imo.workbench.report.timing import seconds
 
 AVERAGE = "average of datasets"
@@ -35,11 +35,10 @@ def document(sources: Sources) -> str:
         transductive=transductive(runs).strip(),
         side_by_side=_timed(accuracy_table(runs, shots, "side_by_side", f"Accuracy at {shots} shots"), runs),
         corrections=_corrections(runs),
-        correlation=correlation_table(found) if found else None,
+        correlation=correlation_table(found),
         variance=variance_table(runs),
         analyses=analysis_tables(sources.analyses),
         pictured=_clearest(sources.analyses),
-        changes=_changes(_clearest(sources.analyses)),
         datasets=_by_dataset(runs),
         skipped=sources.skipped,
     )  # fmt: skip
@@ -65,7 +64,7 @@ def _ordered(runs: Sequence[Run]) -> list[Run]:
     """By dataset; of each, methods without shots first, then each method before its corrected variants."""
     datasets = list(dict.fromkeys(run.dataset for run in runs))
     families = list(dict.fromkeys(run.base or run.method for run in runs))
-    corrections = list(dict.fromkeys(["none", "adapter", *(run.correction for run in runs)]))
+    corrections = corrections_of(runs)
 
     def place(run: Run) -> tuple[int, bool, int, int]:
         family, correction = families.index(run.base or run.method), corrections.index(run.correction)
@@ -76,9 +75,8 @@ def _ordered(runs: Sequence[Run]) -> list[Run]:
 
 def _timed(table: Table, runs: Sequence[Run]) -> Table:
     """The table with each method's mean seconds a run, features in the store."""
-    times = seconds(runs)
-    taken = [times[row[0].text][0] if row[0].text in times else None for row in table.rows]
-    rows = tuple((*row, Entry("" if value is None else f"{value:.2f}", value)) for row, value in zip(table.rows, taken))
+    taken = {method: number(without, ".2f") for method, (without, _) in seconds(runs).items()}
+    rows = tuple((*row, taken.get(row[0].text, Entry(""))) for row in table.rows)
     note = f"{table.note} s: seconds a run without encoding, mean over shots, seeds and datasets."
     return replace(table, header=(*table.header, "s"), rows=rows, note=note)
 
@@ -88,26 +86,19 @@ def _corrections(runs: Sequence[Run]) -> Table:
     variant = variants(runs)
     correction_of = {run.method + variant(run): run.correction for run in runs}
     gains: dict[tuple[str, str], list[float]] = {}
-    for (dataset, method), row in comparison(runs).gains.items() if runs else ():
-        gains.setdefault((dataset, correction_of[method]), []).extend(cell.mean for cell in row.values())
+    for (dataset, method, _), cell in comparison(runs).gains.items() if runs else ():
+        gains.setdefault((dataset, correction_of[method]), []).append(cell.mean)
     areas: dict[tuple[str, str], list[float]] = {}
     for run in runs:
         if run.overlap:
             areas.setdefault((run.dataset, run.correction), []).append(run.overlap.area)
     lines = []
     for (dataset, correction), found in gains.items():
-        before, after = (areas.get((dataset, name)) for name in ("none", correction))
-        losses = sum(gain < 0 for gain in found)
-        lines.append(
-            (
-                Entry(dataset),
-                Entry(correction),
-                *(Entry(f"{statistics.fmean(area):.3f}" if area else "") for area in (before, after)),
-                Entry(f"{statistics.fmean(found):+.1f}"),
-                *(Entry(f"{gain:+.1f}") for gain in (min(found), max(found))),
-                Entry(f"{losses} of {len(found)}"),
-            )
-        )
+        measured = (areas.get((dataset, name)) for name in ("none", correction))
+        texts = [f"{statistics.fmean(area):.3f}" if area else "" for area in measured]
+        texts += [f"{gain:+.1f}" for gain in (statistics.fmean(found), min(found), max(found))]
+        losses = f"{sum(gain < 0 for gain in found)} of {len(found)}"
+        lines.append(tuple(map(Entry, (dataset, correction, *texts, losses))))
     header = ("dataset", "correction", "area without", "area with", "mean gain", "least", "greatest", "losses")
     note = (
         "Area: overlap of the tuning images, mean over runs. Gains in percentage points, of the means over seeds, over "
@@ -125,29 +116,20 @@ def _by_dataset(runs: Sequence[Run]) -> dict[str, tuple[str, list[Table]]]:
     found: dict[str, tuple[str, list[Table]]] = {}
     for dataset in dict.fromkeys(run.dataset for run in every):
         caption = comparison([run for run in every if run.dataset == dataset]).caption.replace("\n", "  \n")
-        gains = _over_shots(f"gain of {dataset}", "Gains", whole.gains, dataset, most, "+")
-        found[dataset] = (
-            caption,
-            [_over_shots(dataset, "Accuracy", whole.rows, dataset, most, ""), *([gains] if gains.rows else [])],
-        )
+        accuracy = _over_shots("Accuracy", by_method(whole.rows, dataset), most, "")
+        gains = _over_shots("Gains", by_method(whole.gains, dataset), most, "+")
+        found[dataset] = caption, [table for table in (accuracy, gains) if table.rows]
     return found
 
 
-def _over_shots(
-    name: str, title: str, cells: Mapping[tuple[str, str], Mapping[int, Cell]], dataset: str, most: int, sign: str
-) -> Table:
-    """Methods x shots of one dataset; a cell that lacks seeds says how many it has."""
-    rows = {method: row for (d, method), row in cells.items() if d == dataset}
+def _over_shots(title: str, rows: Mapping[str, Mapping[int, Cell]], most: int, sign: str) -> Table:
+    """Methods x shots; a cell that lacks seeds says how many it has."""
     shots = sorted({k for row in rows.values() for k in row})
-
-    def entry(cell: Cell | None, k: int) -> Entry:
-        if cell is None:
-            return Entry("")
-        fewer = f" (n={len(cell.values)})" if k and len(cell.values) < most else ""
-        return Entry(cell.text(sign) + fewer, cell.mean)
-
-    lines = tuple((Entry(method), *(entry(row.get(k), k) for k in shots)) for method, row in rows.items())
-    return Table(name, title, ("method", *(f"{k} shots" if k != 1 else "1 shot" for k in shots)), lines)
+    lines = tuple(
+        (Entry(method), *(Entry(row[k].text(sign, k and most) if k in row else "") for k in shots))
+        for method, row in rows.items()
+    )
+    return Table("over_shots", title, ("method", *map(shots_text, shots)), lines)
 
 
 def _clearest(analyses: Mapping[str, Analysis]) -> Analysis | None:
@@ -158,21 +140,3 @@ def _clearest(analyses: Mapping[str, Analysis]) -> Analysis | None:
         return areas[0] - min(areas)
 
     return max(analyses.values(), key=lowered, default=None)
-
-
-def _changes(analysis: Analysis | None) -> list[tuple[str, str]]:
-    """By correction after the first, what it does to images and images and to images and texts, in words."""
-    if analysis is None:
-        return []
-    (_, first), *others = analysis.corrections.items()
-    found = []
-    for name, correction in others:
-        parts = []
-        for before, after in ((first.image, correction.image), (first.text, correction.text)):
-            added, least, most = (-value for value in after.added_separation)
-            parts.append(
-                f"from {1 - before.report.separation:.3f} to {1 - after.report.separation:.3f} "
-                f"(change {added:+.3f}, 95 % interval {most:+.3f} to {least:+.3f})"
-            )
-        found.append((name, f"{parts[0]}; between images and class texts {parts[1]}"))
-    return found

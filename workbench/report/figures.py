@@ -10,18 +10,7 @@ from numpy.typing import NDArray
 
 from imo.workbench.report.analyses import Analysis
 from imo.workbench.report.claims import Point
-from imo.workbench.report.panels import (
-    COLOURS,
-    GREY,
-    MARKERS,
-    Figure,
-    Line2D,
-    MaxNLocator,
-    label,
-    legend,
-    panels,
-    title,
-)
+from imo.workbench.report.panels import COLOURS, GREY, Figure, Line2D, MaxNLocator, label, legend, panels, style, title
 
 Surface = Mapping[str, NDArray[Any]]  # arrays of surface.npz, see Sources.surface
 
@@ -34,18 +23,17 @@ def scatter(points: Sequence[Point]) -> Figure:
     figure, (axis,) = panels(1, 6.4, 4.2)
     datasets = list(dict.fromkeys(point.dataset for point in points))
     corrections = sorted(dict.fromkeys(point.correction for point in points), key=lambda name: name != "adapter")
-    for dataset in datasets:
-        for correction in corrections:
-            chosen = [p for p in points if (p.dataset, p.correction) == (dataset, correction)]
-            if not chosen:
-                continue
-            style = _dot(datasets.index(dataset), corrections.index(correction))
-            less, gains = [point.less_area for point in chosen], [point.gain for point in chosen]
-            axis.plot(less, gains, linestyle="", markersize=3, alpha=0.5, **style)
-            centre, mean = float(np.mean(less)), float(np.mean(gains))
-            axis.vlines(centre, min(gains), max(gains), color=style["color"], linewidth=0.8, alpha=0.6)
-            axis.hlines(mean, min(less), max(less), color=style["color"], linewidth=0.8, alpha=0.6)
-            axis.plot(centre, mean, linestyle="", markersize=9, zorder=3, **style)
+    places = {(d, c): _dot(i, j) for i, d in enumerate(datasets) for j, c in enumerate(corrections)}
+    for place, dot in places.items():
+        chosen = [(point.less_area, point.gain) for point in points if (point.dataset, point.correction) == place]
+        if not chosen:
+            continue
+        less, gains = zip(*chosen)
+        axis.plot(less, gains, linestyle="", markersize=3, alpha=0.5, **dot)
+        centre, mean = float(np.mean(less)), float(np.mean(gains))
+        axis.vlines(centre, min(gains), max(gains), color=dot["color"], linewidth=0.8, alpha=0.6)
+        axis.hlines(mean, min(less), max(less), color=dot["color"], linewidth=0.8, alpha=0.6)
+        axis.plot(centre, mean, linestyle="", markersize=9, zorder=3, **dot)
     for line in (axis.axhline, axis.axvline):
         line(0, color="black", linewidth=0.8, zorder=1)
     low, high = min(0.0, *(p.less_area for p in points)), max(0.0, *(p.less_area for p in points))
@@ -53,25 +41,21 @@ def scatter(points: Sequence[Point]) -> Figure:
     axis.set_xlim(low - margin, high + margin)
     axis.xaxis.set_major_locator(MaxNLocator(6))
     axis.grid(alpha=0.3)
-    axis.tick_params(labelsize=8)
     axis.set_xlabel("overlap area before − after correction (tuning images)", fontsize=9)
     axis.set_ylabel("gain of accuracy (points, test images)", fontsize=9)
+    dots, black = {dataset: _dot(i, 0) for i, dataset in enumerate(datasets)}, {"color": "black"}
     if len(datasets) == 1:
         title(figure, axis, datasets[0])
-    handles = {d: Line2D([], [], linestyle="", markersize=7, **_dot(i, 0)) for i, d in enumerate(datasets)}
-    handles = handles if len(datasets) > 1 else {}
-    for i, correction in enumerate(corrections):
-        style = _dot(0, i, None if len(datasets) == 1 else "black")
-        handles[f"correction: {correction}"] = Line2D([], [], linestyle="", markersize=7, **style)
-    legend(figure, handles)
+        dots, black = {}, {}
+    dots |= {f"correction: {correction}": _dot(0, i, **black) for i, correction in enumerate(corrections)}
+    legend(figure, {name: Line2D([], [], linestyle="", markersize=7, **dot) for name, dot in dots.items()})
     return figure
 
 
-def _dot(dataset: int, correction: int, colour: str | None = None) -> dict[str, Any]:
+def _dot(dataset: int, correction: int, **instead: str) -> dict[str, Any]:
     """A marker's style: shape and colour by dataset, filling by correction."""
-    colour = colour or COLOURS[dataset % len(COLOURS)]
-    face = (colour, "white", GREY)[min(correction, 2)]
-    return {"color": colour, "marker": MARKERS[dataset % len(MARKERS)], "markerfacecolor": face}
+    shape = style(dataset, **instead)
+    return {**shape, "markerfacecolor": (shape["color"], "white", GREY)[min(correction, 2)]}
 
 
 def histograms(analysis: Analysis, kind: Literal["image", "text"] = "image") -> Figure:
@@ -91,7 +75,6 @@ def histograms(analysis: Analysis, kind: Literal["image", "text"] = "image") -> 
         if len(seen):
             axis.set_xlim(edges[seen[0]], edges[seen[-1] + 1])
         axis.xaxis.set_major_locator(MaxNLocator(6))
-        axis.tick_params(labelsize=8)
     axes[0].set_ylim(bottom=0)  # of all; once all are drawn, since it fixes the top
     label(figure, axes, "cosine similarity", "share of pairs (%)")
     legend(figure, handles)
@@ -112,6 +95,5 @@ def heat_maps(surfaces: Mapping[str, Surface]) -> Figure:
         gamma = f", gamma {surface['gammas'][g]:.3g}" if correct.shape[2] > 1 else ""
         setting = f"alpha {surface['alphas'][a]:.3g}, beta {surface['betas'][b]:.3g}{gamma}"
         title(figure, axis, name, f"{setting}: {accuracy[b, a]:.1f}\N{NO-BREAK SPACE}%")
-        axis.tick_params(labelsize=8)
     label(figure, axes, "alpha", "beta")
     return figure

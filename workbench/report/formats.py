@@ -48,6 +48,11 @@ class Entry:
     best: bool = False
 
 
+def number(value: float, shown: str = "") -> Entry:
+    """A number as a format specification has it shown."""
+    return Entry(f"{value:{shown}}", value)
+
+
 @dataclass(frozen=True)
 class Table:
     """A table of a report.
@@ -66,7 +71,7 @@ class Table:
     def terminal(self, bold: bool) -> str:
         """For a screen; the best in bold, or with a star where the screen cannot."""
         table = self._tabulated("simple", (lambda text: f"\033[1m{text}\033[0m") if bold else lambda text: f"{text} *")
-        return "\n".join(part for part in (visible(self.title), "", table, self.note) if part or part == "")
+        return "\n".join((visible(self.title), "", table, self.note))
 
     def markdown(self) -> str:
         """Markdown; the best in bold."""
@@ -87,16 +92,8 @@ class Table:
 
         (tabulate has booktabs rules only in a style that escapes all cells, bold ones too, and leaves ±, → and ρ.)
         """
-
-        def line(cells: list[str]) -> str:
-            return " & ".join(cells) + r" \\"
-
-        rows = [
-            line([rf"\textbf{{{text}}}" if entry.best else text for entry, text in zip(row, texts)])
-            for row in self.rows
-            for texts in [[visible(entry.text).translate(_LATEX) for entry in row]]
-        ]
-        head = line([text.translate(_LATEX) for text in self.header])
+        texts = self._texts(lambda text: rf"\textbf{{{text}}}", lambda text: text.translate(_LATEX))
+        head, *rows = (" & ".join(cells) + r" \\" for cells in texts)
         caption = " ".join(part for part in (f"{visible(self.title)}.", self.note) if part).translate(_LATEX)
         return "\n".join(
             [
@@ -109,6 +106,11 @@ class Table:
     def _tabulated(
         self, style: str, emphasise: Callable[[str], str], escape: Callable[[str], str] = lambda text: text
     ) -> str:
-        texts = [[escape(visible(entry.text)) for entry in row] for row in self.rows]
-        rows = [[emphasise(t) if e.best else t for e, t in zip(row, line)] for row, line in zip(self.rows, texts)]
-        return str(tabulate(rows, [escape(text) for text in self.header], style, disable_numparse=True))
+        header, *rows = self._texts(emphasise, escape)
+        return str(tabulate(rows, header, style, disable_numparse=True))
+
+    def _texts(self, emphasise: Callable[[str], str], escape: Callable[[str], str]) -> list[list[str]]:
+        """Header and rows as a format has them."""
+        texts = [[(escape(visible(entry.text)), entry.best) for entry in row] for row in self.rows]
+        rows = [[emphasise(text) if best else text for text, best in row] for row in texts]
+        return [[escape(text) for text in self.header], *rows]

@@ -25,23 +25,13 @@ def provenance(runs: Sequence[Run]) -> Table:
     lines = []
     for run in runs:
         texts = (run.dataset, run.trained_on, run.method, run.correction)
-        details = (
-            run.tuned_on,
-            ", ".join(f"{name} {value}" for name, value in run.hyper_parameters.items()),
-            f"{run.backbone} {run.backbone_sha256[:12]}",
-            (run.adapter_sha256 or "none")[:12],
-            run.settings,
-            run.folder,
-            ", ".join(f"{name} {version}" for name, version in run.versions.items()),
-        )
         numbers = (run.shots, run.seed, run.accuracy, run.macro_f1, run.n_test)
-        lines.append(
-            (
-                *map(Entry, texts),
-                *(Entry(f"{x:.2f}" if isinstance(x, float) else str(x), x) for x in numbers),
-                *map(Entry, details),
-            )
-        )
+        settings = ", ".join(f"{name} {value}" for name, value in run.hyper_parameters.items())
+        packages = ", ".join(f"{name} {version}" for name, version in run.versions.items())
+        weights = (f"{run.backbone} {run.backbone_sha256[:12]}", (run.adapter_sha256 or "none")[:12])
+        shown = [Entry(f"{x:.2f}" if isinstance(x, float) else str(x), x) for x in numbers]
+        details = (run.tuned_on, settings, *weights, run.settings, run.folder, packages)
+        lines.append((*map(Entry, texts), *shown, *map(Entry, details)))
     header = (
         "dataset", "made on", "method", "correction", "shots", "seed", "accuracy", "macro F1", "n test", "tuned on",
         "hyper-parameters", "backbone and sha256", "adapter sha256", "settings", "folder", "versions",

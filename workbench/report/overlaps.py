@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from imo.workbench.report.analyses import Analysis
-from imo.workbench.report.formats import Entry, Table
+from imo.workbench.report.formats import Entry, Table, number
 
 _CONFUSED = 5  # listed of each
 _WHAT = ("dataset", "pairs", "correction")
@@ -21,16 +21,11 @@ def analysis_tables(analyses: Mapping[str, Analysis]) -> list[Table]:
                 report = measured.report
                 change = "" if correction == first else measured.exceedance_change()
                 what = [Entry(text) for text in (dataset, f"image-{kind}", correction)]
-                lines.append(
-                    (
-                        *what,
-                        Entry(f"{report.area:.3f}", report.area),
-                        Entry(measured.exceedance(), 1 - report.separation),
-                        Entry(change, -measured.added_separation[0]),
-                        *(Entry(f"{mean:.3f}", mean) for mean in (report.paired, report.unpaired)),
-                        Entry(f"{report.images} ({content.split})", report.images),
-                    )
-                )
+                area, *means = (number(value, ".3f") for value in (report.area, report.paired, report.unpaired))
+                chance = Entry(measured.exceedance(), 1 - report.separation)
+                changed = Entry(change, -measured.added_separation[0])
+                images = Entry(f"{report.images} ({content.split})", report.images)
+                lines.append((*what, area, chance, changed, *means, images))
                 worst = [f"{pair.name} → {pair.other} {pair.share:.0%}" for pair in measured.confused[:_CONFUSED]]
                 confused.append((*what, Entry("; ".join(worst) or "none")))
     measures = Table(

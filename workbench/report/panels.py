@@ -27,6 +27,11 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h")
 GREY = "0.8"
 
 
+def style(place: int, **more: str) -> dict[str, str]:
+    """Colour and marker of the series in a place."""
+    return {"color": COLOURS[place % len(COLOURS)], "marker": MARKERS[place % len(MARKERS)], **more}
+
+
 def save(figure: Figure, stem: Path, kinds: Sequence[str] = ("png", "svg")) -> list[Path]:
     """Write <stem>.png (of 128 colours, which keeps it small) and <stem>.svg, the same bytes for the same picture."""
     FigureCanvasAgg(figure)
@@ -50,6 +55,8 @@ def panels(count: int, width: float, height: float, most: int = 3, sharey: bool 
     axes = figure.subplots(rows, columns, squeeze=False, sharey=sharey).flatten().tolist()
     for unused in axes[count:]:
         unused.remove()
+    for axis in axes[:count]:
+        axis.tick_params(labelsize=8)
     return figure, axes[:count]
 
 

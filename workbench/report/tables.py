@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import statistics
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -19,6 +19,7 @@ from imo.workbench.report.formats import in_csv, in_markdown
 
 CSV_COLUMNS = ["dataset", "method", "shots", "n", "mean", "std"]
 AnyResult = TypeVar("AnyResult", bound=Result)
+Cells = dict[tuple[str, str, int], "Cell"]  # by (dataset, method, shots)
 
 
 @dataclass(frozen=True)
@@ -35,54 +36,47 @@ class Cell:
     def std(self) -> float | None:
         return statistics.stdev(self.values) if len(self.values) > 1 else None
 
-    def text(self, sign: str = "") -> str:
-        """Mean and deviation to one decimal, as tables show them."""
+    def text(self, sign: str = "", most: int = 0, of: bool = False) -> str:
+        """Mean and deviation to one decimal, as tables show them; of fewer than `most` values, how many there are (and
+        `of` how many)."""
         spread = "" if self.std is None else f" ± {self.std:.1f}"
-        return f"{self.mean:{sign}.1f}{spread}"
+        wanted = f" of {most}" if of else ""
+        fewer = f" (n={len(self.values)}{wanted})" if len(self.values) < most else ""
+        return f"{self.mean:{sign}.1f}{spread}{fewer}"
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Rows (dataset, method) over shots.
+    """Methods on datasets, over shots.
 
     Attributes:
-        rows: {(dataset, method): {shots: Cell}}, in the order of the runs.
-        gains: {(dataset, method): {shots: Cell}} of the paired differences of a corrected method to its base.
+        rows: accuracies, in the order of the runs.
+        gains: paired differences of a corrected method to its base.
         caption: what the numbers are.
     """
 
-    rows: dict[tuple[str, str], dict[int, Cell]]
-    gains: dict[tuple[str, str], dict[int, Cell]]
+    rows: Cells
+    gains: Cells
     caption: str
 
-    def text(self, style: str = "github", escape: Callable[[str], str] = str) -> str:
-        """Caption and table; style is one of tabulate's, `escape` is done to names."""
-        shots = sorted({shots for row in self.rows.values() for shots in row})
-        several = len({dataset for dataset, _ in self.rows}) > 1
-        most = max(len(cell.values) for row in self.rows.values() for cell in row.values())
-
-        def line(dataset: str, label: str, row: Mapping[int, Cell], sign: str) -> list[str]:
-            cells = []
-            for k in shots:
-                fewer = f" (n={len(row[k].values)})" if k in row and k != 0 and len(row[k].values) < most else ""
-                cells.append(row[k].text(sign) + fewer if k in row else "")
-            return [*([escape(dataset)] if several else []), escape(label), *cells]
-
+    def text(self, escape: Callable[[str], str] = str) -> str:
+        """Caption and table; `escape` is done to the names in them."""
+        shots = sorted({shots for _, _, shots in self.rows})
+        datasets = list(dict.fromkeys(dataset for dataset, _, _ in self.rows))
+        most = max(len(cell.values) for cell in self.rows.values())
         lines = []
-        for dataset in dict.fromkeys(dataset for dataset, _ in self.rows):
-            lines += [line(d, method, row, "") for (d, method), row in self.rows.items() if d == dataset]
-            lines += [line(d, f"gain of {method}", row, "+") for (d, method), row in self.gains.items() if d == dataset]
-        header = [*(["dataset"] if several else []), "method", *(f"{k} shots" if k != 1 else "1 shot" for k in shots)]
-        return f"{escape(self.caption)}\n\n{tabulate(lines, header, style, disable_numparse=True)}"
+        for dataset in datasets:
+            place = [dataset] if len(datasets) > 1 else []
+            for label, cells, sign in (("{}", self.rows, ""), ("gain of {}", self.gains, "+")):
+                for method, row in by_method(cells, dataset).items():
+                    texts = (row[k].text(sign, k and most) if k in row else "" for k in shots)
+                    lines.append([*map(escape, place), escape(label.format(method)), *texts])
+        header = [*(["dataset"] if len(datasets) > 1 else []), "method", *map(shots_text, shots)]
+        return f"{escape(self.caption)}\n\n{tabulate(lines, header, 'github', disable_numparse=True)}"
 
-    def cells(self) -> dict[tuple[str, str, int], Cell]:
+    def cells(self) -> Cells:
         """Every row's and gain's cells by (dataset, label, shots)."""
-        gains = {(dataset, f"gain of {method}"): row for (dataset, method), row in self.gains.items()}
-        return {
-            (dataset, label, shots): cell
-            for (dataset, label), row in {**self.rows, **gains}.items()
-            for shots, cell in row.items()
-        }
+        return {**self.rows, **{(d, f"gain of {method}", k): cell for (d, method, k), cell in self.gains.items()}}
 
     def write(self, stem: str | Path) -> Path:
         """Write <stem>.md as printed and <stem>.csv with all digits; returns the CSV's path."""
@@ -101,6 +95,20 @@ class Comparison:
             for (dataset, label, shots), cell in self.cells().items():
                 std = "" if cell.std is None else f"{cell.std:.4f}"
                 writer.writerow([in_csv(dataset), in_csv(label), shots, len(cell.values), f"{cell.mean:.4f}", std])
+
+
+def by_method(cells: Cells, dataset: str) -> dict[str, dict[int, Cell]]:
+    """Of one dataset, each method's cells by shots."""
+    found: dict[str, dict[int, Cell]] = {}
+    for (there, method, shots), cell in cells.items():
+        if there == dataset:
+            found.setdefault(method, {})[shots] = cell
+    return found
+
+
+def shots_text(shots: int) -> str:
+    """The head of a column."""
+    return "1 shot" if shots == 1 else f"{shots} shots"
 
 
 def averages(results: Iterable[AnyResult], datasets: Collection[str], name: str) -> list[AnyResult]:
@@ -137,16 +145,13 @@ def comparison(results: Iterable[Result]) -> Comparison:
     for run in runs:
         label = run.method + variant(run)
         by_cell.setdefault((run.dataset, label, run.shots), {})[run.seed] = run.accuracy
-        if run.base is not None:
-            bases[run.dataset, label] = run.base + variant(run)
-    rows: dict[tuple[str, str], dict[int, Cell]] = {}
-    gains: dict[tuple[str, str], dict[int, Cell]] = {}
+        bases[run.dataset, label] = (run.base or "") + variant(run)
+    gains: Cells = {}
     for (dataset, label, shots), by_seed in by_cell.items():
-        rows.setdefault((dataset, label), {})[shots] = Cell(tuple(by_seed.values()))
-        reference = by_cell.get((dataset, bases.get((dataset, label), ""), shots), {})
+        reference = by_cell.get((dataset, bases[dataset, label], shots), {})
         paired = tuple(value - reference[seed] for seed, value in by_seed.items() if seed in reference)
         if paired:
-            gains.setdefault((dataset, label), {})[shots] = Cell(paired)
+            gains[dataset, label, shots] = Cell(paired)
 
     def all_of(key: str) -> str:
         found = [getattr(run, key) for run in runs if getattr(run, key) is not None]
@@ -157,6 +162,7 @@ def comparison(results: Iterable[Result]) -> Comparison:
         f"backbone {all_of('backbone')}, {all_of('n_test')} test images, "
         f"tuned on {', '.join(tuned_on(runs))}"
     )
+    rows = {place: Cell(tuple(by_seed.values())) for place, by_seed in by_cell.items()}
     return Comparison(rows, gains, caption + _overlaps(runs))
 
 

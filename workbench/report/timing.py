@@ -10,16 +10,13 @@ from tabulate import tabulate
 from imo.results import Result
 
 
-def seconds(results: Iterable[Result]) -> dict[str, tuple[float, float]]:
+def seconds(results: Iterable[Result]) -> dict[str, tuple[float, ...]]:
     """By method, the mean seconds of a run from loading to test: without and with encoding."""
     rows: dict[str, list[tuple[float, float]]] = {}
     for run in results:
         total = sum(run.seconds.values())
         rows.setdefault(run.method, []).append((total - run.seconds.get("encode", 0.0), total))
-    return {
-        name: (statistics.fmean(r[0] for r in runs), statistics.fmean(r[1] for r in runs))
-        for name, runs in rows.items()
-    }
+    return {name: tuple(map(statistics.fmean, zip(*pairs))) for name, pairs in rows.items()}
 
 
 def timing(results: Iterable[Result]) -> str:

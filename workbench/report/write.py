@@ -63,12 +63,9 @@ def write(sources: Sources, folder: Path) -> tuple[list[Table], Path]:
         accuracy_table(runs, k, f"accuracy_{k}shots", "All data" if k < 0 else f"{k} shot{'s' * (k != 1)}")
         for k in shots
     ]
-    gains = gain_table(runs, "gains", "Gain of each correction over its base")
-    accuracy += [gains] if gains.rows else []
-    overlaps = [correlation_table(found)] if found else []
-    variance = variance_table(runs)
-    overlaps += [variance] if variance.rows else []
-    overlaps += analysis_tables(sources.analyses)
+    accuracy.append(gain_table(runs, "gains", "Gain of each correction over its base"))
+    overlaps = [correlation_table(found), variance_table(runs), *analysis_tables(sources.analyses)]
+    accuracy, overlaps = ([table for table in tables if table.rows] for tables in (accuracy, overlaps))
     shifts = [
         robustness_table(source, runs, shifted, _file(f"shift-{source}")) for source, shifted in sources.shifted.items()
     ]

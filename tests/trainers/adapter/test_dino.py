@@ -12,7 +12,7 @@ pytest.importorskip("lightly", reason="the extra dino is not installed")
 
 import imo
 from imo import trainers
-from imo.trainers.adapter.dino import Crops, Dino, embed, resampled
+from imo.trainers.adapter.dino import Dino, crops, embed, resampled
 from imo.trainers.base.views import seeded
 
 # isort: split
@@ -135,16 +135,16 @@ def test_position_embeddings(tiny_clip, images):
 
 def test_crops(cfg):
     pixels = np.random.default_rng(0).integers(0, 255, (30, 40, 3), dtype=np.uint8)
-    image, crops = Image.fromarray(pixels), Crops(cfg)
+    image, transform = Image.fromarray(pixels), crops(cfg)
     before = random.getstate(), torch.get_rng_state()
-    one, same, other = (seeded(crops, image, *key) for key in ((1, 2), (1, 2), (1, 3)))
+    one, same, other = (seeded(transform, image, *key) for key in ((1, 2), (1, 2), (1, 3)))
     assert [tuple(view.shape) for view in one] == [(3, 24, 24)] * 2 + [(3, 16, 16)] * 3
     assert all(torch.equal(a, b) for a, b in zip(one, same))
     assert not any(torch.equal(a, b) for a, b in zip(one, other))
     assert random.getstate() == before[0] and torch.equal(torch.get_rng_state(), before[1])
     cfg.INPUT.TRANSFORMS = ["normalize"]
     plain = Image.new("RGB", (24, 24), (255, 255, 255))  # white stays white whatever the crop
-    views = seeded(Crops(cfg), plain, 5)
+    views = seeded(crops(cfg), plain, 5)
     white = (1 - torch.tensor([0.5, 0.4, 0.3])) / torch.tensor([0.2, 0.3, 0.4])
     assert any(torch.allclose(view, white[:, None, None].expand_as(view), atol=0.02) for view in views)
 

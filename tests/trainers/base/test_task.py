@@ -46,13 +46,10 @@ def test_zero_shot_logits_are_scaled_cosines_of_the_plain_features():
     torch.testing.assert_close(queries.zero_shot_logits(), 10.0 * (features / 5) @ text().weights.T)
 
 
-def test_raw_text_features_are_made_at_first_need():
-    raw = Counted(torch.full((3, 4), 7.0))
-    classes = TextClassifier(text().weights, 1.0, raw)
-    assert raw.calls == 0
-    assert torch.equal(classes.unnormalised, raw.value) and torch.equal(classes.unnormalised, raw.value)
-    assert raw.calls == 1
-    assert torch.equal(text().unnormalised, text().weights)  # the best there is without them
+def test_without_raw_text_features_the_normalised_ones_are_the_best_there_is():
+    raw = torch.full((3, 4), 7.0)
+    assert TextClassifier(text().weights, 1.0, raw).unnormalised is raw
+    assert torch.equal(text().unnormalised, text().weights)
 
 
 @pytest.mark.parametrize(

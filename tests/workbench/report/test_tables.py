@@ -37,14 +37,15 @@ def test_a_cell_holds_the_mean_and_the_sample_deviation():
     assert cell.text() == "62.0 ± 2.6"
     assert (Cell((61.25,)).std, Cell((61.25,)).text("+")) == (None, "+61.2")
     assert Cell((-1.0, -2.0)).text("+") == "-1.5 ± 0.7"
+    assert [cell.text(most=n) for n in (0, 3, 4)] == ["62.0 ± 2.6", "62.0 ± 2.6", "62.0 ± 2.6 (n=3)"]
+    assert cell.text(most=4, of=True) == "62.0 ± 2.6 (n=3 of 4)"
 
 
 def test_gains_are_paired_by_seed():
     """TipX has seeds 1, 2, 3 and TipXPP 2, 3, 4: only 63 - 61 and 70 - 65 can be compared."""
     gains = comparison(RUNS).gains
-    assert set(gains) == {("Digits", "TipXPP")}
-    assert set(gains["Digits", "TipXPP"]) == {4}
-    cell = gains["Digits", "TipXPP"][4]
+    assert set(gains) == {("Digits", "TipXPP", 4)}
+    cell = gains["Digits", "TipXPP", 4]
     assert sorted(cell.values) == [2.0, 5.0]
     assert cell.mean == 3.5
     assert cell.std == pytest.approx(statistics.stdev([2, 5]))
@@ -53,9 +54,9 @@ def test_gains_are_paired_by_seed():
 def test_a_given_correction_is_a_row_of_its_own_and_gains_on_none():
     corrected = [run("TipX (isoclip)", 4, seed, 66.0, **ISOCLIP) for seed in (1, 3)]
     table = comparison([*RUNS, *corrected])
-    assert table.rows["Digits", "TipX"][4].values == (60.0, 61.0, 65.0)
-    assert table.rows["Digits", "TipX (isoclip)"][4].values == (66.0, 66.0)
-    assert table.gains["Digits", "TipX (isoclip)"][4].values == (6.0, 1.0)
+    assert table.rows["Digits", "TipX", 4].values == (60.0, 61.0, 65.0)
+    assert table.rows["Digits", "TipX (isoclip)", 4].values == (66.0, 66.0)
+    assert table.gains["Digits", "TipX (isoclip)", 4].values == (6.0, 1.0)
     averaged = averages([*corrected, run("TipX (isoclip)", 4, 1, 70.0, "B", **ISOCLIP)], {"Digits", "B"}, "mean")
     assert [(one.trainer, one.correction, one.accuracy) for one in averaged] == [("TipX", "isoclip", 68.0)]
 
@@ -150,7 +151,7 @@ def test_one_value_has_an_empty_deviation_in_the_file(tmp_path):
 @pytest.mark.parametrize("key", ["cfg", "backbone"])
 def test_runs_with_another_setting_do_not_replace_each_other(key):
     runs = [run("TipX", 4, 1, 50.0, **{key: "one"}), run("TipX", 4, 1, 70.0, **{key: "two"})]
-    shown = [value for row in comparison(runs).rows.values() for cell in row.values() for value in cell.values]
+    shown = [value for cell in comparison(runs).rows.values() for value in cell.values]
     assert sorted(shown) == [50.0, 70.0]
 
 
@@ -174,10 +175,10 @@ def test_another_correction_is_part_of_the_name_and_gains_on_the_same_base():
         run("APP", 4, 1, 40.0),
     ]
     table = comparison(runs)
-    assert [method for _, method in table.rows] == [
+    assert [method for _, method, _ in table.rows] == [
         "TipX", "TipXPP", "TipX (isoclip)", "TipX (adapter)", "IMOAdapter", "APP",
     ]  # fmt: skip
-    gains = {method: row[4].values for (_, method), row in table.gains.items()}
+    gains = {method: cell.values for (_, method, _), cell in table.gains.items()}
     assert gains == {"TipXPP": (2.0,), "TipX (isoclip)": (1.5,), "TipX (adapter)": (1.0,)}
 
 
