@@ -23,8 +23,13 @@ _JSON_LIMIT = 1 << 28  # bytes: far beyond a listing of ImageNet
 
 def file_sha256(path: str | Path) -> str:
     """Hexadecimal sha256 of a file's content, as `sha256sum` prints it. An unchanged file is read once a process."""
+    return _sha256(os.fspath(path), *file_state(path))
+
+
+def file_state(path: str | Path) -> tuple[int, int]:
+    """Size in bytes and time of change in nanoseconds of a file: where they and the path stay, so does the content."""
     status = os.stat(path)
-    return _sha256(os.fspath(path), status.st_size, status.st_mtime_ns)
+    return status.st_size, status.st_mtime_ns
 
 
 @functools.cache

@@ -76,12 +76,14 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
         protocol: on what hyper-parameters were chosen; `tuned_on` is the same in words.
         transductive: whether the prediction for one test image depends on the others.
         prompts: the texts that classes were named by.
-        data: by part (support, val, test), a digest of its image paths, labels and class names.
+        data: by part (support, val, test), a digest of its image paths, labels and class names; of all image files'
+            size and time of change (files), of the prompts, and of the state that a test alone took.
         overlap: of the tuning images under the correction, where it was measured.
         training: for runs that trained adapters.
         seconds: by stage.
         images_encoded: number of views that had to be encoded, by encoder.
-        settings: digest of all options and weights that the result depends on.
+        options: all options and weights that the result depends on, by name, and NUMBERS_VERSION of the code.
+        settings: digest of them.
         versions: of the packages that numbers depend on.
     """
 
@@ -113,6 +115,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     training: AdapterTraining | None = None
     seconds: dict[str, float] = {}
     images_encoded: dict[str, Count] = {}
+    options: dict[str, str] = {}
     settings: str
     versions: dict[str, str] = {}
 

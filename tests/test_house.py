@@ -63,7 +63,7 @@ def house(tmp_path, monkeypatch, capfd):
         "imo/store/__main__.py": command,
         "workbench/cli.py": "def main() -> None: ...",
     }
-    files |= {f"imo/{name}.py": "" for name in ("results", "protocol", "checks", "files", "errors")}
+    files |= {f"imo/{name}.py": "" for name in ("results", "protocol", "checks", "files", "rules", "errors")}
     rooms = (*ROOMS, *(f"imo/{name}" for name in ("model", "classify", "measure", "store", "compat", "compat/dassl")))
     files |= {f"{room}/__init__.py": "" for room in rooms}
     shutil.copy(ROOT / "pyproject.toml", tmp_path)

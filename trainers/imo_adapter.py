@@ -11,7 +11,6 @@ from dassl.engine import TRAINER_REGISTRY
 from dassl.optim import build_optimizer
 from yacs.config import CfgNode
 
-from imo.errors import InputError
 from imo.model.adapter import attach_adapters, save_adapters
 from imo.results import AdapterTraining
 from imo.rules import Rule
@@ -24,8 +23,8 @@ from imo.trainers.adapter.steps import Stepper, gradient_scaler
 from imo.trainers.adapter.validation import test, validate
 from imo.trainers.base import distributed
 from imo.trainers.base.clip_trainer import ClipTrainer
+from imo.trainers.base.folders import Record
 from imo.trainers.base.foreign import protocol_of
-from imo.trainers.base.options import fingerprint
 
 extend_cfg = adapter_options.extend_cfg
 
@@ -87,8 +86,9 @@ class IMOAdapter(ClipTrainer):
             self.objective = Dino(self.clip_model, cfg)
         else:
             self.objective = Supervised(self.clip_model, self.num_classes)
-        self.progress = Progress(fingerprint(cfg), gradient_scaler(cfg, self.device), self.seconds)
+        self.progress = Progress(gradient_scaler(cfg, self.device), self.seconds)
         self.objective.progress = self.progress
+        self.objective.record = Record(self.inputs)
         self.objective.to(self.device)
         adapter_size = sum(p.numel() for p in self.objective.student["adapters"].parameters())
         print(f"Adapter parameters: {adapter_size:,}; everything else of CLIP is frozen")
@@ -97,16 +97,10 @@ class IMOAdapter(ClipTrainer):
         self.register_model("adapter", self.objective, self.optim)
 
     def resume_model_if_exist(self, directory: str) -> int:
-        """Load the last checkpoint of a folder, if it has one; returns the epoch to go on with.
-
-        Raises:
-            InputError: the checkpoint is damaged or of other options; or --resume was given and there is none.
-        """
+        """Also restore the random generators, the scaler and the seconds; see `ClipTrainer`."""
         epoch = super().resume_model_if_exist(directory)
         if epoch:
-            self.progress.resume(directory)
-        elif self.cfg.RESUME:
-            raise InputError(f"--resume: no checkpoint in {directory}; give the output folder of an interrupted run")
+            self.progress.resume()
         return epoch
 
     def init_writer(self, log_dir: str) -> None:

@@ -14,7 +14,6 @@ from yacs.config import CfgNode
 
 from imo import trainers
 from imo.errors import InputError
-from imo.results import Result, read_result
 from imo.workbench import add_options, train
 from imo.workbench.configs import dataset_config, trainer_config
 from imo.workbench.places import CONFIGS
@@ -25,7 +24,7 @@ from dassl.engine import TRAINER_REGISTRY
 
 from imo.trainers.base.clip_trainer import ClipTrainer
 from imo.trainers.base.corrections import ENCODERS
-from imo.trainers.base.options import fingerprint
+from imo.trainers.base.inputs import Inputs
 from imo.trainers.base.registry import corrected_name
 
 
@@ -225,16 +224,17 @@ def plan(request: Request, dataset: str) -> list[Run]:
     return runs
 
 
-def finished(run: Run) -> Result | None:
-    """The run's result; None where it is still to be done.
+def unfinished(runs: Iterable[Run]) -> list[Run]:
+    """The runs that are to be done: without results of the same settings, weights and data, or tests of a state that is
+    to be made.
 
     Raises:
-        InputError: the folder has results of other settings, weights or another version of this project; they are
-            neither used nor overwritten.
+        InputError: a folder has results of other settings or weights; they are neither used nor overwritten.
     """
-    result = read_result(run.folder)
-    if result is not None and result.settings != fingerprint(train.setup_cfg(train.parser().parse_args(run.argv))):
-        raise InputError(
-            f"{run.folder}: finished with other settings or weights; remove it, or set OUTPUT to another folder"
-        )
-    return result
+    todo: dict[Path, Run] = {}
+    known: dict[str, Inputs] = {}
+    for run in runs:
+        args = train.parser().parse_args(run.argv)
+        if train.finished(args, train.setup_cfg(args), known) is None or Path(args.model_dir) in todo:
+            todo[run.folder] = run
+    return list(todo.values())

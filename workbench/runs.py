@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from imo.errors import InputError, explain
 from imo.workbench import train
-from imo.workbench.plan import Request, Run, finished, plan
+from imo.workbench.plan import Request, Run, plan, unfinished
 
 
 class Failures(dict[str, str]):
@@ -48,7 +48,7 @@ def execute(request: Request, datasets: Sequence[str], quiet: bool, failures: Fa
     for dataset in datasets:
         with failures.of(dataset):
             planned = plan(request, dataset)
-            todo += [run for run in planned if finished(run) is None]
+            todo += unfinished(planned)
             runs += planned
     if len(todo) < len(runs):
         print(f"{len(runs) - len(todo)} of {len(runs)} runs are finished already and skipped")

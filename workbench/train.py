@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import functools
+import io
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -18,21 +19,21 @@ import imo.datasets  # noqa: F401  # first: it makes dassl importable
 from imo import trainers
 from imo.errors import InputError
 from imo.files import refuse_links
-from imo.results import FILE_NAME
+from imo.results import FILE_NAME, Result
 from imo.rules import check
-from imo.trainers.base import distributed
+from imo.trainers.base import distributed, folders
+from imo.trainers.base.clip_trainer import ClipTrainer
+from imo.trainers.base.inputs import Inputs, data_of, settings_of, state_of
+from imo.trainers.base.settings import shared_rules
 from imo.workbench import add_options
 from imo.workbench.options import Folder
 from imo.workbench.terminal import Log
 
 # isort: split
 from dassl.config import get_cfg_default
-from dassl.data.datasets import DATASET_REGISTRY
+from dassl.data.datasets import DATASET_REGISTRY, build_dataset
 from dassl.engine import TRAINER_REGISTRY, TrainerX, build_trainer
 from dassl.utils import collect_env_info, set_random_seed, setup_logger
-
-from imo.trainers.base.clip_trainer import ClipTrainer
-from imo.trainers.base.settings import shared_rules
 
 env_info = functools.cache(collect_env_info)  # upstream's takes seconds
 
@@ -50,7 +51,12 @@ def add_arguments(p: argparse.ArgumentParser) -> None:
     p.add_argument(
         "--output-dir", action=Folder, default="", help="folder for log.txt, results.json and the trained state"
     )
-    p.add_argument("--resume", default="", help="folder of a checkpoint to go on from")
+    p.add_argument("--resume", default="", help="folder of a checkpoint to go on from, made with the same settings")
+    p.add_argument(
+        "--redo", action="store_true",
+        help="train anew where the output folder has a finished run, which is skipped otherwise, or a half-done one, "
+        "which goes on otherwise; IMO.REDO True is the same",
+    )  # fmt: skip
     p.add_argument("--seed", type=int, help="0 or more fixes every random choice; negative leaves them free")
     p.add_argument("--source-domains", nargs="+", help="source domains for DA/DG")
     p.add_argument("--target-domains", nargs="+", help="target domains for DA/DG")
@@ -67,8 +73,8 @@ def add_arguments(p: argparse.ArgumentParser) -> None:
     p.add_argument("opts", nargs=argparse.REMAINDER, help="KEY VALUE pairs over the config, e.g. DATASET.NUM_SHOTS 16")
 
 
-def run(args: argparse.Namespace) -> TrainerX:
-    """One run, with the arguments of `parser`. Returns the trainer.
+def run(args: argparse.Namespace) -> TrainerX | None:
+    """One run, with the arguments of `parser`. Returns the trainer; None where the run is finished already.
 
     Raises:
         InputError: what the user can mend; no results are written then.
@@ -76,6 +82,12 @@ def run(args: argparse.Namespace) -> TrainerX:
     cfg = setup_cfg(args)
     if args.eval_only:
         check_nothing_is_lost(cfg.OUTPUT_DIR)
+    elif not args.no_train:
+        with contextlib.redirect_stdout(io.StringIO()):  # the trainer says why a run is done again
+            before = finished(args, cfg, {})
+        if before is not None:
+            print(f"{cfg.OUTPUT_DIR}: finished already; --redo does it again")
+            return None
     distributed.join()
     if distributed.world_size() > 1 and not getattr(
         TRAINER_REGISTRY.get(cfg.TRAINER.NAME), "runs_in_several_processes", False
@@ -96,6 +108,28 @@ def run(args: argparse.Namespace) -> TrainerX:
         elif not args.no_train:
             trainer.train()
     return trainer
+
+
+def finished(args: argparse.Namespace, cfg: CfgNode, known: dict[str, Inputs]) -> Result | None:
+    """The result of a run that was done before, with the same settings, weights and data; see `folders.finished`.
+
+    Args:
+        args, cfg: the run's arguments, and its config.
+        known: digests of data that were looked at, for other runs on them.
+    """
+    if cfg.IMO.REDO or not issubclass(TRAINER_REGISTRY.get(cfg.TRAINER.NAME), ClipTrainer):
+        return None
+
+    def data() -> Inputs:
+        which = f"{cfg.DATASET} {cfg.SEED}"
+        if which not in known:
+            if cfg.SEED >= 0:
+                set_random_seed(cfg.SEED)
+            with contextlib.redirect_stdout(io.StringIO()):  # what would be the run's log
+                known[which] = data_of(build_dataset(cfg), cfg)
+        return {**known[which], **(state_of(args.model_dir, args.load_epoch) if args.eval_only else {})}
+
+    return folders.finished(cfg.OUTPUT_DIR, settings_of(cfg), data)
 
 
 def setup_cfg(args: argparse.Namespace) -> CfgNode:
@@ -147,6 +181,8 @@ def reset_cfg(cfg: CfgNode, args: argparse.Namespace) -> None:
     for flag, (node, key) in targets.items():
         if getattr(args, flag):
             node[key] = getattr(args, flag)
+    if args.redo:
+        cfg.IMO.REDO = True
 
 
 def merge(what: str, function: Callable[..., Any], *args: Any) -> None:

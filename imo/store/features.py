@@ -23,7 +23,7 @@ import numpy as np
 import torch
 
 from imo.errors import InputError
-from imo.files import atomic_path
+from imo.files import atomic_path, file_state
 from imo.store.shards import SUFFIX, DamagedShard, Shard, write_shard
 
 Space = Mapping[str, object]
@@ -32,8 +32,7 @@ Block = Mapping[str, torch.Tensor]
 
 def identity(path: str) -> bytes:
     """Identity of an image file: 16 bytes, a hash of its path, size and time of change."""
-    status = os.stat(path)
-    return view_identity(b"", os.path.abspath(path), status.st_size, status.st_mtime_ns)
+    return view_identity(b"", os.path.abspath(path), *file_state(path))
 
 
 def view_identity(image: bytes, *key: object) -> bytes:

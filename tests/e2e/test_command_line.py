@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 
 import imo
 from imo.trainers.base.dataset_task import DatasetTask
-from imo.trainers.base.options import fingerprint
+from imo.trainers.base.inputs import settings_of
 from imo.trainers.base.views import seeded
 from imo.workbench import train
 
@@ -592,7 +592,7 @@ def test_settings_are_those_of_the_trainer(bench):
     """Options of other trainers do not make a finished run one of other settings; its own and unknown nodes do."""
 
     def settings(trainer, *options):
-        return fingerprint(train.setup_cfg(train.parser().parse_args(bench.argv(trainer, *options))))
+        return settings_of(train.setup_cfg(train.parser().parse_args(bench.argv(trainer, *options))))
 
     for trainer in ("TipX", "TipXPP", "TaskRes"):
         assert settings(trainer, "TRAINER.COOP.N_CTX", 3) == settings(trainer)

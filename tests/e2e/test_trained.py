@@ -172,13 +172,6 @@ def test_linear_probe_on_one_shot_and_no_validation_takes_a_fixed_strength(bench
     assert run.results["hyper_parameters"] == {"C": 0.316} and run.results["tuned_on"] == "nothing"
 
 
-def test_prompts_resume_where_they_were(bench):
-    first = bench.main("CoOp", "OPTIM.MAX_EPOCH", 2, output=bench.folder / "first")
-    more = bench.main("CoOp", "OPTIM.MAX_EPOCH", 4, flags=("--resume", first.folder))
-    assert more.status == 0, more.err
-    assert "epoch [3/4]" in more.log and "epoch [2/4]" not in more.log
-
-
 def test_prompts_do_not_depend_on_the_workers(bench):
     alone = bench.main("CoOp", "OPTIM.MAX_EPOCH", 1, output=bench.folder / "alone")
     helped = bench.main("CoOp", "OPTIM.MAX_EPOCH", 1, "DATALOADER.NUM_WORKERS", 1, output=bench.folder / "helped")

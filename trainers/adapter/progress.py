@@ -11,15 +11,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from imo.errors import InputError, reading
-
 
 class Progress(nn.Module):
     """How far a training has come. As a module it is saved in Dassl's checkpoint with the weights, with the states of
     the random generators.
 
     Args:
-        settings: fingerprint of the run's options and weights.
         scaler: the run's gradient scaler.
         seconds: the run's seconds by stage, of which "train" is kept.
 
@@ -29,9 +26,9 @@ class Progress(nn.Module):
         best: state of the adapters in the epoch with the smallest area; empty without patience.
     """
 
-    def __init__(self, settings: str, scaler: torch.amp.GradScaler, seconds: dict[str, float]) -> None:
+    def __init__(self, scaler: torch.amp.GradScaler, seconds: dict[str, float]) -> None:
         super().__init__()
-        self.settings, self.scaler, self.seconds = settings, scaler, seconds
+        self.scaler, self.seconds = scaler, seconds
         self.curve: list[tuple[int, float]] = []
         self.validation: list[dict[str, float]] = []
         self.best: dict[str, torch.Tensor] = {}
@@ -41,7 +38,6 @@ class Progress(nn.Module):
     def get_extra_state(self) -> dict[str, Any]:
         """What checkpoints hold, as tensors and built-in types."""
         return {
-            "settings": self.settings,
             "curve": self.curve,
             "validation": self.validation,
             "best": self.best,
@@ -57,24 +53,11 @@ class Progress(nn.Module):
         self.best = dict(state["best"])
         self._loaded = state
 
-    def resume(self, directory: str) -> None:
-        """Go on from the checkpoint that was loaded: restore the random generators, the scaler and the seconds.
-
-        Args:
-            directory: of the checkpoint, for the message.
-
-        Raises:
-            InputError: the checkpoint was written by a run with other options or weights.
-        """
-        if self._loaded["settings"] != self.settings:
-            raise InputError(
-                f"{directory}: holds a half-done run with other settings or weights; remove it, or choose another "
-                f"--output-dir (OUTPUT for scripts)"
-            )
-        with reading(f"--resume: the checkpoint in {directory} is damaged or does not fit", "remove it"):
-            set_random_states(self._loaded["random"])
-            self.scaler.load_state_dict(self._loaded["scaler"])
-            self.seconds["train"] = float(self._loaded["seconds"])
+    def resume(self) -> None:
+        """Go on from the checkpoint that was loaded: restore the random generators, the scaler and the seconds."""
+        set_random_states(self._loaded["random"])
+        self.scaler.load_state_dict(self._loaded["scaler"])
+        self.seconds["train"] = float(self._loaded["seconds"])
 
     def record(self, step: int, loss: float, last: bool) -> None:
         """Remember the loss of a step (counted from 1); with `last`, add the mean of those remembered to the curve."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import inspect
 import os
 import time
@@ -15,20 +14,19 @@ import torch
 from dassl.engine import TrainerX
 from yacs.config import CfgNode
 
-from imo.errors import InputError, reading, reason
+from imo.errors import InputError, reason
 from imo.files import file_sha256
 from imo.model.adapter import adapters_sha256, blocks_of, load_adapters
 from imo.model.assets import shipped_adapter
 from imo.model.backbone import load_clip, locate
 from imo.protocol import Protocol
-from imo.results import Result, read_result, versions, write_result
+from imo.results import FILE_NAME, Result, read_result, versions, write_result
 from imo.rules import Rule, check, whole
-from imo.trainers.base import distributed
+from imo.trainers.base import distributed, folders, inputs
 from imo.trainers.base.corrections import isoclip_of
-from imo.trainers.base.options import fingerprint
+from imo.trainers.base.inputs import Inputs
 from imo.trainers.base.seeded_views import seeded_data
 from imo.trainers.base.settings import shared_rules
-from imo.trainers.base.views import place
 
 
 class ClipTrainer(TrainerX):
@@ -45,6 +43,10 @@ class ClipTrainer(TrainerX):
     Attributes of an object:
         seconds: by stage, see `stage`.
         trained_on: name of the dataset that the state is made on.
+        settings: the options and weights that figures depend on.
+        digests: of the data that figures depend on.
+        trains: whether a training has begun.
+        loaded: what the run of a state that is tested depended on; empty for a state of this run's own making.
         protocol: on what hyper-parameters are chosen; a trainer sets it in `build_model`, and for a loaded state it is
             that of the run it comes from.
     """
@@ -61,7 +63,11 @@ class ClipTrainer(TrainerX):
     def __init__(self, cfg: CfgNode) -> None:
         self.seconds: dict[str, float] = {}
         self.trained_on: str = cfg.DATASET.NAME
+        self.loaded: Inputs = {}
+        self.trains = False
         super().__init__(cfg)
+        self.settings = inputs.settings_of(cfg)
+        self.digests = inputs.data_of(self.dm.dataset, cfg)  # now, for images may change while the run goes on
 
     @classmethod
     def rules(cls, cfg: CfgNode) -> dict[str, Rule]:
@@ -78,6 +84,8 @@ class ClipTrainer(TrainerX):
             raise InputError(f"INPUT.GB_K: expected less than twice the image's side {side}, got {blur}")
         if cfg.OPTIM.SGD_NESTEROV and (cfg.OPTIM.MOMENTUM == 0 or cfg.OPTIM.SGD_DAMPNING != 0):
             raise InputError("OPTIM.SGD_NESTEROV: needs MOMENTUM above 0, and no SGD_DAMPNING")
+        if cfg.IMO.REDO and cfg.RESUME:
+            raise InputError("IMO.REDO, --resume: a run goes on or is done anew; give one of them")
         if self.correction is None:
             self.correction = cfg.IMO.CORRECTION
 
@@ -123,12 +131,31 @@ class ClipTrainer(TrainerX):
                 f"DATASET.NAME: {self.cfg.DATASET.NAME} has no training images; build on another dataset and test on "
                 f"this one with --eval-only --model-dir, as scripts/shift.sh does"
             )
+        with distributed.first_alone():  # the first one empties the folder
+            if self.is_finished():
+                return
+            if distributed.rank() == 0 and (self.cfg.IMO.REDO or Path(self.output_dir, FILE_NAME).exists()):
+                folders.withdraw(self.output_dir, self.get_model_names())
+        self.trains = True
         super().train()
 
     @property
     def options(self) -> CfgNode:
         """The trainer's own options."""
         return self.cfg.TRAINER[self.node]
+
+    def inputs(self) -> Inputs:
+        """All that the state depends on; checkpoints hold it."""
+        weights = {"backbone_sha256": self.backbone_sha256, "adapter_sha256": self.adapter_sha256 or "none"}
+        return {**self.settings, **self.digests, **{name: inputs.short(sha256) for name, sha256 in weights.items()}}
+
+    def is_finished(self) -> bool:
+        """Whether the output folder has the results of this run, and they are not to be found anew."""
+        folder = self.output_dir
+        if self.cfg.IMO.REDO or folders.finished(folder, self.settings, lambda: self.digests) is None:
+            return False
+        print(f"{folder}: finished already; IMO.REDO True does it again")
+        return True
 
     @contextlib.contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -168,6 +195,8 @@ class ClipTrainer(TrainerX):
         """As Dassl's. Some checkouts give more, such as the config; of that, only a number, the epoch, is heeded."""
         numbers = [word for word in extra if isinstance(word, int)]
         self.load_state(directory, numbers[0] if numbers else epoch)
+        if distributed.rank() == 0:
+            (Path(self.output_dir) / FILE_NAME).unlink(missing_ok=True)  # those of the test will take their place
 
     def load_state(self, directory: str, epoch: int | None) -> None:
         """Load the state of an epoch, or the best one, from a finished run's folder.
@@ -182,7 +211,7 @@ class ClipTrainer(TrainerX):
                 )
             return
         for name in self.get_model_names():
-            file_name = "model-best.pth.tar" if epoch is None else f"model.pth.tar-{epoch}"
+            file_name = inputs.state_name(epoch)
             path = os.path.join(directory, name, file_name)
             if not os.path.isfile(path):
                 there = sorted(file.name for file in Path(directory, name).glob("model*.pth.tar*"))
@@ -192,15 +221,34 @@ class ClipTrainer(TrainerX):
                         f"leave the flag out for the state that the run was tested with"
                     )
                 raise InputError(f"--model-dir: no checkpoint at {path}; give the output folder of a finished run")
-        with reading(f"--model-dir: the checkpoint in {directory} is damaged or does not fit", "train again"):
+            with folders.checkpoint_errors(f"--model-dir: the checkpoint in {directory}", "train again"):
+                found = folders.recorded(path)
+            if not self.trains:  # not the best epoch of this run
+                folders.compare_state(directory, found, self.inputs())
+                self.loaded = found
+                self.digests.update(inputs.state_of(directory, epoch))
+        with folders.checkpoint_errors(f"--model-dir: the checkpoint in {directory}", "train again"):
             super().load_model(directory, epoch)
         source = read_result(directory)
         if source is not None:
             self.trained_on, self.protocol = source.trained_on, source.protocol
 
     def resume_model_if_exist(self, directory: str) -> int:
-        """Load the last checkpoint of a folder, if it has one; returns the epoch to go on with."""
-        with reading(f"--resume: the checkpoint in {directory} is damaged or does not fit", "remove it"):
+        """Load the last checkpoint of a folder, if it has one; returns the epoch to go on with.
+
+        Raises:
+            InputError: the checkpoint is damaged, or of a run of other inputs; or --resume was given and there is none.
+        """
+        models = [Path(directory, name) for name in self.get_model_names()]
+        if not all((model / folders.LATEST).is_file() for model in models):
+            if self.cfg.RESUME:
+                raise InputError(f"--resume: no checkpoint in {directory}; give the folder of an interrupted run")
+            print("No checkpoint found, train from scratch")
+            return 0
+        remedy = "give one of these settings, or omit it" if self.cfg.RESUME else folders.REMEDY
+        with folders.checkpoint_errors(f"--resume: the checkpoint in {directory}", "remove it"):
+            for model in models:
+                folders.compare_half_done(directory, folders.recorded(folders.latest(model)), self.inputs(), remedy)
             epoch: int = super().resume_model_if_exist(directory)
             if not isinstance(epoch, int) or epoch < 0:
                 raise ValueError(f"epoch {epoch!r}")
@@ -234,7 +282,6 @@ class ClipTrainer(TrainerX):
         if distributed.rank() > 0:
             return
         cfg, dataset = self.cfg, self.dm.dataset
-        parts = {"support": dataset.train_x, "val": dataset.val, "test": dataset.test}
         common = {
             "trainer": cfg.TRAINER.NAME,
             "method": type(self).__name__,
@@ -246,24 +293,18 @@ class ClipTrainer(TrainerX):
             "backbone": cfg.MODEL.BACKBONE.NAME,
             "backbone_sha256": self.backbone_sha256,
             "adapter_sha256": self.adapter_sha256,
-            "shots": cfg.DATASET.NUM_SHOTS,
-            "seed": cfg.SEED,
+            "shots": int(self.loaded.get("DATASET.NUM_SHOTS", cfg.DATASET.NUM_SHOTS)),
+            "seed": int(self.loaded.get("SEED", cfg.SEED)),
             "accuracy": float(test_results["accuracy"]),  # upstream's are NumPy's
             "macro_f1": float(test_results["macro_f1"]),
             "n_test": len(dataset.test),
             "protocol": self.protocol,
             "tuned_on": str(self.protocol),
-            "data": {part: self.data_digest(items) for part, items in parts.items() if items},
+            "data": self.digests,
             "seconds": {stage: round(seconds, 3) for stage, seconds in self.seconds.items()},
-            "settings": fingerprint(cfg),
+            "options": self.settings,
+            "settings": inputs.fingerprint(self.settings),
             "versions": versions(),
         }
         path = write_result(self.output_dir, Result(**{**common, **fields}))
         print(f"Results saved to {path}")
-
-    def data_digest(self, items: Any) -> str:
-        """Hash of the images of a part by their place below the data root, with labels and class names."""
-        root, digest = os.path.expanduser(self.cfg.DATASET.ROOT), hashlib.blake2b(digest_size=16)
-        for item in items:
-            digest.update(f"{place(item.impath, root)}\t{item.label}\t{item.classname}\n".encode())
-        return digest.hexdigest()

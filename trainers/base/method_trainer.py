@@ -11,12 +11,12 @@ from dassl.optim import build_optimizer
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from imo.errors import InputError, reading, reason
+from imo.errors import InputError, reason
 from imo.measure.overlap import OverlapReport, overlap
 from imo.protocol import Protocol
 from imo.results import write_surface
 from imo.rules import Rule, one_of
-from imo.trainers.base import distributed
+from imo.trainers.base import distributed, folders
 from imo.trainers.base.clip_trainer import ClipTrainer
 from imo.trainers.base.dataset_task import DatasetTask
 from imo.trainers.base.foreign import protocol_of, templates_of
@@ -51,6 +51,10 @@ class MethodTrainer(ClipTrainer):
 
     def check_cfg(self, cfg: Any) -> None:
         super().check_cfg(cfg)
+        if cfg.RESUME:
+            raise InputError(
+                f"--resume: {cfg.TRAINER.NAME} is fitted in one piece, with nothing to go on from; omit it"
+            )
         options = method_options(self.method_class, cfg)
         if issubclass(self.method_class, GradientMethod):
             options["training"] = training_of(cfg)
@@ -94,7 +98,7 @@ class MethodTrainer(ClipTrainer):
             write_surface(self.output_dir, method.surface)
         if self.method_class.correction != "none":  # a method that reads corrected features
             self.measure_overlap()
-        method.about = self.belongings()
+        method.about = {"classes": list(dataset.classnames), "inputs": self.inputs()}
         class_ids = getattr(dataset, "class_ids", None)
         if class_ids is not None:
             method.about["class_ids"] = list(class_ids)
@@ -137,30 +141,20 @@ class MethodTrainer(ClipTrainer):
             self.test()
         print(f"Elapsed: {datetime.timedelta(seconds=round(time.time() - self.time_start))}")
 
-    def belongings(self) -> dict[str, Any]:
-        """What a state belongs to, kept with it."""
-        return {
-            "classes": list(self.dm.dataset.classnames),
-            "trainer": self.cfg.TRAINER.NAME,
-            "backbone_sha256": self.backbone_sha256,
-            "adapter_sha256": self.adapter_sha256,
-            "correction": self.correction,
-        }
-
     def load_state(self, directory: str, epoch: int | None) -> None:
         super().load_state(directory, epoch)
         if not directory:
             return
         self.loaded_from = directory
-        with reading(f"--model-dir: the state in {directory} does not fit", "train again"):
+        with folders.checkpoint_errors(f"--model-dir: the state in {directory}", "train again"):
             self.match_classes(directory)
-        for name, value in self.belongings().items():
-            if self.method.about.get(name) != value:
-                what = "other classes" if name == "classes" else "another trainer, backbone, adapter or correction"
-                raise InputError(
-                    f"--model-dir: {directory} holds the state of {what}; give a folder of {self.cfg.TRAINER.NAME} on "
-                    f"the classes of {self.cfg.DATASET.NAME}{self.of_new_classes() if name == 'classes' else ''}"
-                )
+        if not self.loaded:
+            raise InputError(f"--model-dir: the state in {directory} is of an earlier version; train again")
+        if self.method.about.get("classes") != list(self.dm.dataset.classnames):
+            raise InputError(
+                f"--model-dir: {directory} holds the state of other classes; give a folder of {self.cfg.TRAINER.NAME} "
+                f"on the classes of {self.cfg.DATASET.NAME}{self.of_new_classes()}"
+            )
 
     def of_new_classes(self) -> str:
         """What to do from base to new classes: of the new ones there are no labelled images."""

@@ -1,29 +1,14 @@
-"""Options that several trainers read, and the digest of all that a result depends on."""
+"""Options that several trainers read."""
 
 from __future__ import annotations
 
-import hashlib
 import inspect
-import os
-from operator import attrgetter
 from typing import Any
 
-from dassl import engine
 from yacs.config import CfgNode
 
-from imo.files import file_sha256
-from imo.model.adapter import adapters_sha256
-from imo.model.assets import shipped_adapter, shipped_backbone
-from imo.model.backbone import named_file
 from imo.rules import Rule, like
-from imo.trainers.base.corrections import ENCODERS
-from imo.trainers.base.gradient import GradientMethod
 from imo.trainers.base.methods import Method
-
-_WITHOUT_EFFECT = (
-    "OUTPUT_DIR", "RESUME", "VERBOSE", "DATASET.ROOT", "DATASET.CFG", "DATASET.SHIFTS", "DATALOADER.NUM_WORKERS",
-    "IMO.STORE", "IMO.CFG", "IMO.ADAPTER",  # the adapter counts by its content
-)  # fmt: skip
 
 
 def extend_cfg(cfg: CfgNode) -> None:
@@ -53,6 +38,8 @@ def extend_cfg(cfg: CfgNode) -> None:
     cfg.IMO.SEARCH = "grid"
     # Tip-X rescales KL by ranges taken from the test matrix itself ("paper") or from validation ("inductive").
     cfg.IMO.PHI = "paper"
+    # Train anew in an output folder that has a finished run, or a half-done one: what is there is removed first.
+    cfg.IMO.REDO = False
 
 
 def node_of(method: type[Method]) -> str:
@@ -85,29 +72,3 @@ def method_rules(method: type[Method], cfg: CfgNode) -> dict[str, Rule]:
     """What a method's own options may be, by dotted name; the method itself knows ranges."""
     own = own_options(method, cfg)
     return {f"TRAINER.{node_of(method)}.{name.upper()}": like(default) for name, default in own.items()}
-
-
-def fingerprint(cfg: CfgNode) -> str:
-    """Short hash of all options that a run's result depends on, and of the content of the weights that it uses."""
-    kind = engine.TRAINER_REGISTRY.get(cfg.TRAINER.NAME)
-    weights = _weights(cfg, getattr(kind, "correction", "none") or cfg.IMO.CORRECTION)
-    cfg = cfg.clone()
-    cfg.defrost()
-    own = getattr(kind, "node", kind.__name__.upper())
-    for node in {name.upper() for name in engine.TRAINER_REGISTRY.registered_names()} & {*cfg.TRAINER} - {own}:
-        del cfg.TRAINER[node]  # another trainer's
-    method = getattr(kind, "method_class", None)
-    if method is not None and not issubclass(method, GradientMethod):
-        cfg.OPTIM.MAX_EPOCH = 1  # whatever it is, see MethodTrainer.check_cfg
-    cfg.merge_from_list([part for key in _WITHOUT_EFFECT for part in (key, type(attrgetter(key)(cfg))())])
-    return hashlib.blake2b((cfg.dump() + weights).encode(), digest_size=8).hexdigest()
-
-
-def _weights(cfg: CfgNode, correction: str) -> str:
-    """Digests of the weights that a run reads from files, shipped ones included. (OpenAI's names stand for content.)"""
-    name = cfg.MODEL.BACKBONE.NAME
-    backbone, adapter = shipped_backbone(name) or named_file(name), None
-    if ENCODERS.get(correction) == "adapter":
-        adapter = cfg.IMO.ADAPTER or shipped_adapter(name)
-    found = [file_sha256(backbone)] if backbone else []
-    return " ".join(found + ([adapters_sha256(adapter)] if adapter and os.path.isfile(adapter) else []))

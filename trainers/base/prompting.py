@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from dassl.metrics import compute_accuracy
 from dassl.optim import build_optimizer
-from dassl.utils import load_pretrained_weights
+from dassl.utils import load_checkpoint, load_pretrained_weights
 from tqdm import tqdm
 from yacs.config import CfgNode
 
@@ -18,7 +19,9 @@ from imo.model.prompts import POSITIONS, PromptLearner
 from imo.results import Prompts
 from imo.rules import FLAG, TEXT, Rule, one_of, whole
 from imo.trainers.base.clip_trainer import ClipTrainer
+from imo.trainers.base.folders import Record
 from imo.trainers.base.foreign import protocol_of
+from imo.trainers.base.inputs import state_name
 from imo.trainers.base.schedule import build_schedule
 from imo.trainers.base.texts import warn_of_unknown
 
@@ -76,6 +79,7 @@ class PromptTrainer(ClipTrainer):
         protocol = protocol_of(self.dm.dataset)
         self.protocol = protocol if self.chooses_epoch else protocol.nothing()
         self.learner = learner
+        learner.record = Record(self.inputs)
         self.amp = self.options.PREC == "amp" and self.device.type == "cuda"
         self.scaler = torch.amp.GradScaler(enabled=self.amp)
         self.optim = build_optimizer(learner, cfg.OPTIM)
@@ -126,6 +130,14 @@ class PromptTrainer(ClipTrainer):
         is_best = is_best or (not self.chooses_epoch and epoch + 1 == self.max_epoch)
         result = 0.0 if val_result is None else val_result  # upstream's load_model formats it as a number
         super().save_model(epoch, directory, is_best=is_best, val_result=result, model_name=model_name)
+
+    def resume_model_if_exist(self, directory: str) -> int:
+        """As `ClipTrainer`; what the best epoch so far reached on validation images is remembered, too."""
+        epoch = super().resume_model_if_exist(directory)
+        best = Path(directory, "prompt_learner", state_name(None))
+        if epoch and self.chooses_epoch and best.is_file():
+            self.best_result = load_checkpoint(str(best))["val_result"]
+        return epoch
 
     def evaluate(self, split: str) -> dict[str, Any]:
         """Give the evaluator the logits of a split's batches."""

@@ -82,7 +82,7 @@ def shared_rules() -> dict[str, Rule]:
         },
         "TRAINER.": {"NAME": TEXT},
         "IMO.": {
-            "CFG": TEXT, "ADAPTER": TEXT, "STORE": TEXT, "PASSES": whole(1, 10_000),
+            "CFG": TEXT, "ADAPTER": TEXT, "STORE": TEXT, "REDO": FLAG, "PASSES": whole(1, 10_000),
             "ISOCLIP.TOP": whole(-1, 10**6), "ISOCLIP.BOTTOM": whole(-1, 10**6),
             "CORRECTION": one_of(ENCODERS), "PRECISION": one_of(("auto", "fp32", "bf16")),
             "SEARCH": one_of(("grid", "exact")), "PHI": one_of(("paper", "inductive")),

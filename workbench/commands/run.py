@@ -8,7 +8,8 @@
 
 `imo-run` is `imo run`. No file of the checkout is changed: its train.py runs as the main program, with its flags,
 datasets and `clip/` (our models are built of clip-anytorch). A trainer or dataset that both have is the checkout's;
-ours is then called `imo.` and the name. A config file that is not in the checkout is looked for among ours.
+ours is then called `imo.` and the name. A config file that is not in the checkout is looked for among ours. Our
+trainers skip a finished run, unless IMO.REDO True is among the options.
 """
 
 from __future__ import annotations

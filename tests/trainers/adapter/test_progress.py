@@ -25,7 +25,7 @@ def test_random_states_come_back():
     "areas, stops", [([], False), ([0.5, 0.4], False), ([0.4, 0.5], False), ([0.4, 0.5, 0.4], True), ([0.5], False)]
 )
 def test_patience_ends_with_as_many_epochs_that_are_no_better(areas, stops):
-    progress = Progress("", None, {})
+    progress = Progress(None, {})
     for epoch, area in enumerate(areas):
         progress.validated(epoch + 1, area, 0.9, {"weight": torch.tensor(area)})
     assert progress.out_of_patience(2) is stops

@@ -48,7 +48,7 @@ def test_what_is_not_finite_is_named(what, weight, rate, loss):
     cfg = get_cfg_default()
     extend_cfg(cfg)
     cfg.MODEL.BACKBONE.NAME, cfg.OPTIM.LR = "x", rate
-    objective = Fails(Progress("", gradient_scaler(cfg, torch.device("cpu")), {}))
+    objective = Fails(Progress(gradient_scaler(cfg, torch.device("cpu")), {}))
     stepper = Stepper(cfg, objective, None, torch.optim.SGD(objective.parameters(), lr=0.0))
     batch = {"img": torch.zeros(2, 1), "label": torch.zeros(2, dtype=torch.int64)}
     with pytest.raises(InputError, match=f"the {what} is infinite or NaN in epoch 2, batch 6"):
