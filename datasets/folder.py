@@ -9,6 +9,7 @@ from yacs.config import CfgNode
 
 from imo.datasets.base import Item, Split, SplitDataset, class_folders, stratified
 from imo.errors import InputError
+from imo.rules import TEXT, check
 
 PARTS = {"train": "train", "val": "val", "validation": "val", "test": "test"}  # {name in the data: part of the split}
 Rows = dict[str, list[tuple[str, str]]]  # {part's name, "" where the data have no parts: [(image path, class name)]}
@@ -37,6 +38,7 @@ class Folder(SplitDataset):
 
     def __init__(self, cfg: CfgNode) -> None:
         options = cfg.DATASET.FOLDER
+        check(cfg, {f"DATASET.FOLDER.{name}": TEXT for name in ("PATH", "CSV", "TEMPLATE")})
         if not options.PATH:
             raise InputError(
                 "DATASET.FOLDER.PATH: expected a folder of images, from the data root or absolute, got none"

@@ -11,9 +11,8 @@ from collections.abc import Mapping
 
 from dassl.data.datasets import DATASET_REGISTRY
 
-from imo.bounds import BROKEN
 from imo.datasets.base import Item, Split, SplitDataset, stratified
-from imo.errors import InputError
+from imo.errors import reading
 from imo.files import atomic_path
 
 SITE = "https://storage.googleapis.com/openimages/web/download.html"
@@ -48,15 +47,13 @@ class OpenImages(SplitDataset):
         descriptions = self.official("class-descriptions")
         if os.path.exists(self.table()) or not files["train"] or not descriptions:
             return
-        try:
+        form = (
+            f"expected columns ImageID, LabelName and Confidence, and descriptions <label>,<name>; get them from {SITE}"
+        )
+        with reading(f"{self.dataset_dir}: broken label files", f"{form}; get them again from {SITE}"):
             with open(descriptions, encoding="utf-8", newline="") as file:
                 names = dict(row[:2] for row in csv.reader(file) if len(row) > 1)
             rows = sample({part: path for part, path in files.items() if path}, names, random.Random(self.seed))
-        except BROKEN as error:
-            raise InputError(
-                f"{self.dataset_dir}: broken label files ({type(error).__name__}: {error}); expected columns ImageID, "
-                f"LabelName and Confidence, and descriptions <label>,<name>; get them again from {SITE}"
-            ) from error
         with atomic_path(os.path.join(self.dataset_dir, f"oi_images-seed_{self.seed}.txt")) as path:
             path.write_text("".join(f"{part}/{image}\n" for image, _, part in rows), encoding="utf-8")
         table = os.path.join(self.dataset_dir, f"oi_data-seed_{self.seed}.csv")

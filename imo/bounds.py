@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import os
-import pickle
 import pickletools
 import zipfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import torch
-
-# What Python's readers of JSON, CSV, zip files and pickles raise for a file that is damaged, or meant to do harm.
-BROKEN = (
-    OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError, RecursionError, MemoryError,
-    EOFError, csv.Error, zipfile.BadZipFile, zlib.error, pickle.UnpicklingError,
-)  # fmt: skip
 
 _PARTS = 10_000_000  # of the objects in a pickle, each counted as often as it is referred to
 _DEPTH = 200  # of containers in containers

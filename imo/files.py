@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import json
+import math
 import os
 import platform
 import secrets
@@ -13,17 +15,19 @@ import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from PIL import Image
 
-from imo.errors import InputError
+from imo.errors import InputError, reading
 from imo.locks import lock
 
 # Names of temporary files and folders: this, 12 random digits, a dash, the machine. PyTorch writes the name up to the
 # last dot into the file.
 _TEMPORARY, _MACHINE = ".imo-tmp.", platform.node().replace(".", "_")
 _MOMENT, _HOUR = 10.0, 3600.0  # seconds
+_JSON_LIMIT = 1 << 28  # bytes: far beyond a listing of ImageNet
 
 
 def file_sha256(path: str | Path) -> str:
@@ -114,6 +118,36 @@ def drop_leftovers(folder: str) -> None:
     for path in leftovers(folder):
         with contextlib.suppress(OSError):
             remove(path)
+
+
+def read_json(path: str | Path, kind: Any, what: str, remedy: str) -> Any:
+    """The content of a JSON file, as a type that msgspec checks, and without NaN and infinities.
+
+    Args:
+        path: the file.
+        kind: the type.
+        what: is wrong where it cannot be read, for the message.
+        remedy: for the message.
+
+    Raises:
+        InputError: it cannot be read, is no JSON or too large, is nested too deeply, or has another type.
+    """
+    try:
+        with open(path, "rb") as file:
+            content = file.read(_JSON_LIMIT + 1)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read ({getattr(error, 'strerror', error)}); {remedy}") from error
+    with reading(f"{path}: {what}", remedy):
+        if len(content) > _JSON_LIMIT:
+            raise ValueError(f"larger than {_JSON_LIMIT:,} bytes")
+        # msgspec's own decoder refuses names of files that are not UTF-8, which `json` writes and reads.
+        return msgspec.convert(json.loads(content, parse_float=_finite, parse_constant=_finite), kind)
+
+
+def _finite(number: str) -> float:
+    if not math.isfinite(float(number)):
+        raise ValueError(f"{number} is no finite number")
+    return float(number)
 
 
 def write_json(path: str | Path, content: msgspec.Struct, indent: int) -> Path:

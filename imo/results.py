@@ -5,6 +5,7 @@ A result says what it is. Readers take every fact from its fields, never from a 
 
 from __future__ import annotations
 
+import os
 import platform
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
@@ -15,14 +16,16 @@ import msgspec
 import numpy as np
 
 from imo.classify.search import SearchResult
-from imo.errors import InputError
-from imo.files import atomic_path, write_json
+from imo.errors import InputError, reading, shown
+from imo.files import atomic_path, read_json, write_json
 from imo.measure.overlap import OverlapReport
 from imo.protocol import Protocol
 
 FILE_NAME = "results.json"
 SCHEMA_VERSION = 2
 Percent = Annotated[float, msgspec.Meta(ge=0, le=100)]
+Count = Annotated[int, msgspec.Meta(ge=0, lt=1 << 53)]  # what a float still tells apart
+_AGAIN = "remove the run's folder and run it again"
 
 
 class Prompts(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,11 +99,11 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     backbone: str
     backbone_sha256: str
     adapter_sha256: str | None
-    shots: int
-    seed: int
+    shots: Annotated[int, msgspec.Meta(ge=-1, lt=1 << 53)]
+    seed: Annotated[int, msgspec.Meta(gt=-(1 << 53), lt=1 << 53)]
     accuracy: Percent
     macro_f1: Percent
-    n_test: int | None
+    n_test: Count | None
     protocol: Protocol
     tuned_on: str
     transductive: bool = False
@@ -111,7 +114,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     overlap: OverlapReport | None = None
     training: AdapterTraining | None = None
     seconds: dict[str, float] = {}
-    images_encoded: dict[str, int] = {}
+    images_encoded: dict[str, Count] = {}
     options: dict[str, str] = {}
     settings: str
     versions: dict[str, str] = {}
@@ -144,23 +147,17 @@ def read_result(folder: str | Path) -> Result | None:
         InputError: the file is damaged, or of another version of this project.
     """
     path = Path(folder) / FILE_NAME
-    try:
-        content = path.read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
+    if not os.path.lexists(path):
         return None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error}); remove the run's folder") from error
-    try:
-        found = msgspec.json.decode(content)
-        schema = found.get("schema_version") if isinstance(found, dict) else None
-        if schema != SCHEMA_VERSION:
-            raise InputError(
-                f"{path}: results of another version (schema {schema}, this is {SCHEMA_VERSION}); remove the run's "
-                f"folder, or set OUTPUT to another"
-            )
-        return msgspec.convert(found, Result, strict=True)
-    except (msgspec.MsgspecError, RecursionError) as error:
-        raise InputError(f"{path}: damaged ({error}); remove the run's folder and run it again") from error
+    found = read_json(path, dict[str, Any], "damaged", _AGAIN)
+    schema = found.get("schema_version")
+    if schema != SCHEMA_VERSION:
+        raise InputError(
+            f"{path}: results of another version (schema {schema}, this is {SCHEMA_VERSION}); remove the run's folder, "
+            f"or set OUTPUT to another"
+        )
+    with reading(f"{path}: damaged", _AGAIN):
+        return msgspec.convert(shown(found), Result)
 
 
 def find_results(root: str | Path) -> Iterator[tuple[str, Result | InputError]]:

@@ -13,6 +13,7 @@ from yacs.config import CfgNode
 
 from imo.model.adapter import attach_adapters, save_adapters
 from imo.results import AdapterTraining
+from imo.rules import Rule
 from imo.trainers.adapter import options as adapter_options
 from imo.trainers.adapter.data import held_out_classes, split_by_class
 from imo.trainers.adapter.dino import Dino, crops
@@ -51,6 +52,10 @@ class IMOAdapter(ClipTrainer):
     node = "IMOADAPTER"
     runs_in_several_processes = True
     objective: Objective
+
+    @classmethod
+    def rules(cls, cfg: CfgNode) -> dict[str, Rule]:
+        return {**super().rules(cfg), **adapter_options.rules()}
 
     def check_cfg(self, cfg: CfgNode) -> None:
         """Refuse options that do not fit together (InputError)."""

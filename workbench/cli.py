@@ -15,7 +15,6 @@ import argparse
 import contextlib
 import gc
 import importlib
-import io
 import os
 import signal
 import sys
@@ -24,7 +23,8 @@ from collections.abc import Iterator, Sequence
 from types import FrameType, TracebackType
 from typing import NoReturn
 
-from imo.errors import InputError, explain
+from imo.errors import InputError, explain, visible
+from imo.workbench.terminal import streams
 
 COMMANDS = ("train", "compare", "sweep", "overlap", "report", "run", "store", "datasets", "adapter")
 MENDABLE = (InputError, OSError)
@@ -38,21 +38,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         line on standard error; 141 where nobody reads the output any more, as after `| head`.
     """
     words = list(sys.argv[1:] if argv is None else argv)
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(line_buffering=True)  # a pipe sees each line as it comes
-    with _workers_leave_interrupts_to_us():
+    with streams(), _workers_leave_interrupts_to_us():
         try:
             if not words or words[0] in ("-h", "--help"):
                 print(overview())
                 return 0
             return call(words[0], words[1:])
-        except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python complains when it flushes at the end
-            return 141  # as shells report other programs that a closed pipe ends
         except KeyboardInterrupt as interrupt:
             said = f"interrupted: {interrupt.args[0] if interrupt.args else 'nothing was begun'}"
         gc.collect()  # progress bars that the exception held end their line
-        print(said, file=sys.stderr)
+        print(visible(said), file=sys.stderr)
         return 130
 
 
@@ -83,12 +78,14 @@ def call(name: str, words: Sequence[str]) -> int:
         status: int = module.run(args)
         sys.stdout.flush()
         return status
-    except BrokenPipeError:
-        raise
     except getattr(module, "MENDABLE", MENDABLE) as error:
         return _refused(error)
     except KeyboardInterrupt as interrupt:
-        raise KeyboardInterrupt(module.kept(args)) from interrupt
+        try:
+            said = module.kept(args)
+        except InputError:  # the command would have refused
+            raise interrupt from None
+        raise KeyboardInterrupt(said) from interrupt
 
 
 def overview() -> str:

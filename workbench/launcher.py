@@ -96,7 +96,7 @@ def twice(registry: Any) -> list[str]:
 def pitfalls(cfg: Any, registry: Any) -> list[str]:
     """What of upstream Dassl (last changed in 2022) breaks on this PyTorch with these settings, and what avoids it."""
     found = []
-    if cfg.OPTIM.WARMUP_EPOCH > 0 and "verbose" not in inspect.signature(LRScheduler.__init__).parameters:
+    if (cfg.OPTIM.WARMUP_EPOCH or 0) > 0 and "verbose" not in inspect.signature(LRScheduler.__init__).parameters:
         found.append("Dassl's warm-up schedulers fail on PyTorch >= 2.7; if the trainer does, add OPTIM.WARMUP_EPOCH 0")
     name = cfg.TRAINER.NAME
     ours = name in registry.registered_names() and owner(registry.get(name)) == "clip-imo"

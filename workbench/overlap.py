@@ -13,6 +13,7 @@ from typing import Any
 
 from tabulate import tabulate
 
+from imo.errors import visible
 from imo.measure import analysis
 from imo.measure.analysis import analyse_images, analyse_texts
 from imo.measure.overlap import OverlapReport
@@ -49,7 +50,7 @@ def measure(args: argparse.Namespace) -> Analysis:
             features, labels = queries.corrected, queries.targets
         images, texts = analyse_images(features, labels), analyse_texts(features, labels, trainer.text.weights)
         first = first or (images, texts)
-        names = trainer.dm.dataset.classnames
+        names = [visible(name) for name in trainer.dm.dataset.classnames]
         found[correction] = Correction(
             image=named(images, names, first[0]),
             text=named(texts, names, first[1]),

@@ -25,7 +25,7 @@ from pathlib import Path
 
 import torch
 
-from imo.errors import InputError
+from imo.errors import InputError, reason
 from imo.files import not_following
 from imo.locks import holding
 from imo.workbench.places import command, python
@@ -171,7 +171,7 @@ def executor(args: argparse.Namespace, folder: Path) -> Iterator[Submit]:
             **{name if name in known else f"slurm_{name}": _number(value) for name, value in options.items()},
         )
     except (RuntimeError, ValueError, NameError) as error:
-        raise InputError(f"--executor {args.executor}: {str(error).splitlines()[0]}") from error
+        raise InputError(f"--executor {args.executor}: {reason(error)}") from error
     yield lambda job: submitter.submit(execute, job).result
 
 
@@ -208,11 +208,11 @@ def run_stage(stage: Sequence[Job], submit: Submit) -> list[str]:
         try:
             status = wait()
         except Exception as error:  # the executor's own: out of time, out of memory, a lost node
-            status, reason = 1, str(error).strip().splitlines()[-1]
+            status, why = 1, reason(error)
         else:
             lines = job.log.read_text(encoding="utf-8").strip().splitlines() if status else []
-            reason = lines[-1] if lines else f"status {status}"
+            why = lines[-1] if lines else f"status {status}"
         print(f"{'failed' if status else 'done'}: {job.name}", flush=True)
         if status:
-            failed.append(f"{job.name}: {reason} (log: {job.log})")
+            failed.append(f"{job.name}: {why} (log: {job.log})")
     return failed

@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 import torch
 from yacs.config import CfgNode
@@ -20,11 +20,14 @@ from imo import trainers
 from imo.errors import InputError
 from imo.files import refuse_links
 from imo.results import FILE_NAME, Result
+from imo.rules import check
 from imo.trainers.base import distributed, folders
 from imo.trainers.base.clip_trainer import ClipTrainer
 from imo.trainers.base.inputs import Inputs, data_of, settings_of, state_of
+from imo.trainers.base.settings import shared_rules
 from imo.workbench import add_options
 from imo.workbench.options import Folder
+from imo.workbench.terminal import Log
 
 # isort: split
 from dassl.config import get_cfg_default
@@ -147,6 +150,12 @@ def setup_cfg(args: argparse.Namespace) -> CfgNode:
         ("DATASET.NAME", cfg.DATASET.NAME, DATASET_REGISTRY),
     ):
         check_registered(option, name, registry)
+    trainer = TRAINER_REGISTRY.get(cfg.TRAINER.NAME)
+    ours = issubclass(trainer, ClipTrainer)  # Dassl's own take whatever Dassl takes, but for what is read here
+    check(
+        cfg,
+        trainer.rules(cfg) if ours else {name: shared_rules()[name] for name in ("OUTPUT_DIR", "IMO.STORE", "SEED")},
+    )
     for option, folder in (("OUTPUT_DIR", cfg.OUTPUT_DIR), ("IMO.STORE", cfg.IMO.STORE)):
         if not folder.strip():
             raise InputError(f"{option}: empty, which would mean the current folder; name one, or leave it out")
@@ -239,6 +248,7 @@ def logged(folder: str) -> Iterator[None]:
                 f"--output-dir: {folder} cannot be written ({error.strerror}); choose another (OUTPUT for scripts)"
             ) from error
         log = Path(sys.stdout.file.name)
+        sys.stdout = cast(TextIO, Log(sys.stdout))
         try:
             yield
         except InputError:

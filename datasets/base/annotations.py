@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import numpy.typing as npt
 
 from imo.errors import InputError
+from imo.files import read_json
 
 
 class MissingFile(InputError):
@@ -88,7 +88,8 @@ class Annotations:
 
     def json(self, name: str) -> Any:
         """The content of a JSON file."""
-        return json.loads(self.text(name))
+        self.reading = self.located(name)
+        return read_json(self.reading, Any, "broken", f"get it anew: {self.where(self.reading)}")
 
     def csv(self, name: str, columns: Sequence[str]) -> list[dict[str, str]]:
         """The rows of a CSV file as {column: value}.

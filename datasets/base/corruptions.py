@@ -19,7 +19,6 @@ from PIL import Image, ImageFilter
 from tqdm import tqdm
 
 from imo.datasets.base.splits import Item
-from imo.errors import InputError
 from imo.files import atomic_path, open_image, refuse_links
 
 _SMALLEST = 28  # pixels; smaller images are enlarged to it first, since noise on 8 x 8 pixels hides everything
@@ -127,14 +126,9 @@ def corrupted_copy(items: Sequence[Item], image_dir: str, dataset_dir: str, corr
         corruption: <name>-<severity>, a name of CORRUPTIONS and 1..5.
 
     Raises:
-        InputError: no such corruption, or a folder to write to is a link.
+        InputError: a folder to write to is a link.
     """
     name, _, severity = corruption.rpartition("-")
-    if name not in CORRUPTIONS or severity not in ("1", "2", "3", "4", "5"):
-        raise InputError(
-            f"DATASET.CORRUPTION: expected <name>-<severity 1..5> with a name of {', '.join(CORRUPTIONS)}, "
-            f"got '{corruption}'"
-        )
     folder = os.path.join(dataset_dir, "corrupted", corruption)
     places = [os.path.relpath(item.impath, image_dir) for item in items]
     copies = [os.path.join(folder, _below(place if place.endswith(".png") else f"{place}.png")) for place in places]

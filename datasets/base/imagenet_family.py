@@ -8,11 +8,10 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from imo.bounds import BROKEN
 from imo.datasets.base.split_dataset import SplitDataset
 from imo.datasets.base.splits import Item, Split, is_image
 from imo.errors import InputError
-from imo.files import atomic_path
+from imo.files import atomic_path, read_json
 from imo.model.templates import SELECTED
 
 SCAN = "scan.json"  # in the dataset's folder; see `scan`
@@ -85,13 +84,9 @@ def scan(folder: str, cache: str) -> dict[str, list[str]]:
     Listing ImageNet's million files is slow on a network disk. So each class folder's listing is kept in the JSON file
     `cache`, together with the folder's time of change; a class folder that changed since is listed anew.
     """
-    try:
-        with open(cache, encoding="utf-8") as file:
-            kept = json.load(file)
-    except BROKEN:
-        kept = {}
-    if not isinstance(kept, dict):
-        kept = {}
+    kept: dict[str, Any] = {}
+    with contextlib.suppress(InputError):  # missing or broken: listed anew
+        kept = read_json(cache, dict[str, Any], "broken", "")
     found, changed = {}, False
     for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
         if entry.name.startswith(".") or not entry.is_dir():

@@ -5,6 +5,20 @@ from __future__ import annotations
 from yacs.config import CfgNode
 
 from imo.datasets.base.corruptions import CORRUPTIONS
+from imo.protocol import VALIDATIONS
+from imo.rules import TEXT, Rule, one_of, several
+
+_COPIES = {f"{name}-{severity}" for name in CORRUPTIONS for severity in range(1, 6)}
+RULES = {
+    "DATASET.SUBSAMPLE_CLASSES": one_of(("all", "base", "new")),
+    "DATASET.VALIDATION": one_of(VALIDATIONS),
+    "DATASET.CORRUPTION": Rule(
+        f"<name>-<severity 1..5> with a name of {', '.join(CORRUPTIONS)}",
+        lambda value: isinstance(value, str) and value in {"", *_COPIES},
+    ),
+    "DATASET.CFG": TEXT,
+    "DATASET.SHIFTS": several(TEXT),
+}
 
 
 def extend_cfg(cfg: CfgNode) -> None:

@@ -12,11 +12,11 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from imo.bounds import BROKEN, check_pickle
+from imo.bounds import check_pickle
 from imo.datasets.base.splits import Item, Split, by_label
 from imo.datasets.base.subsets import draw, name_short_classes, with_validation
-from imo.errors import InputError
-from imo.files import atomic_path, refuse_links
+from imo.errors import InputError, reading
+from imo.files import atomic_path, read_json, refuse_links
 
 FOLDER = "split_fewshot"
 _LONGEST = 4096  # characters of a path
@@ -139,17 +139,13 @@ def _write_json(path: str, image_dir: str, split: Split, chosen: Subset) -> None
 
 def _read_json(path: str, image_dir: str, split: Split) -> Subset | None:
     """The subset in a file of ours, or None if it was drawn from another split."""
-    try:
-        with open(path, encoding="utf-8") as file:
-            content = json.load(file)
+    remedy = "delete it, and it is drawn again"
+    content = read_json(path, dict[str, Any], "broken few-shot subset", remedy)
+    with reading(f"{path}: broken few-shot subset", remedy):
         if content["split"] != _digest(split, image_dir):
             return None
         known = {(_relative(item, image_dir), *item[1:]): item for part in split for item in part}
         return [known[tuple(entry)] for entry in content["train"]], [known[tuple(entry)] for entry in content["val"]]
-    except BROKEN as error:
-        raise InputError(
-            f"{path}: broken few-shot subset ({type(error).__name__}: {error}); delete it, and it is drawn again"
-        ) from error
 
 
 def _read_pickle(path: str) -> dict[str, list[tuple[str, int]]]:

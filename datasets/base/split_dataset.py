@@ -8,14 +8,15 @@ from collections.abc import Mapping
 from dassl.data.datasets import DatasetBase, Datum
 from yacs.config import CfgNode
 
-from imo.bounds import BROKEN
 from imo.datasets.base.annotations import Annotations, MissingFile
 from imo.datasets.base.corruptions import corrupted_copy
+from imo.datasets.base.options import RULES
 from imo.datasets.base.saved import subset
 from imo.datasets.base.sources import Sizes, Torchvision
 from imo.datasets.base.splits import Item, Split, checked, class_folders, load_split, stratified
-from imo.datasets.base.subsets import check_validation, class_half, protocol_of, subsample_classes
-from imo.errors import InputError
+from imo.datasets.base.subsets import class_half, protocol_of, subsample_classes
+from imo.errors import InputError, reason
+from imo.rules import check
 
 
 class SplitDataset(Annotations, DatasetBase):
@@ -60,7 +61,7 @@ class SplitDataset(Annotations, DatasetBase):
 
     def __init__(self, cfg: CfgNode) -> None:
         options = cfg.DATASET
-        check_validation(options.VALIDATION)
+        check(cfg, RULES)
         root = os.path.abspath(os.path.expanduser(options.ROOT))
         self.dataset_dir = os.path.join(root, self.dataset_dir)
         self.image_dir = self.mirrored(os.path.normpath(os.path.join(self.dataset_dir, self.image_dir)))
@@ -115,9 +116,9 @@ class SplitDataset(Annotations, DatasetBase):
             return self.find_split()
         except InputError:
             raise
-        except BROKEN as error:
+        except Exception as error:  # of whatever reads the dataset's own files
             raise InputError(
-                f"{self.reading}: broken ({type(error).__name__}: {error}); get it anew: {self.where(self.reading)}"
+                f"{self.reading}: broken ({reason(error)}); get it anew: {self.where(self.reading)}"
             ) from error
 
     def find_split(self) -> Split:

@@ -7,17 +7,16 @@ files of one name differ in content.)
 
 from __future__ import annotations
 
-import json
 import os
 import random
 from collections import defaultdict
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
 from PIL import Image
 
-from imo.bounds import BROKEN
 from imo.errors import InputError
+from imo.files import read_json
 
 
 class Item(NamedTuple):
@@ -36,23 +35,21 @@ class Split(NamedTuple):
     test: list[Item]
 
 
+class _File(TypedDict):
+    train: list[tuple[str, int, str | int | float]]
+    val: list[tuple[str, int, str | int | float]]
+    test: list[tuple[str, int, str | int | float]]
+
+
 def load_split(path: str) -> Split:
     """Read a split file of CoOp's form: train, val and test, each a list of [path, label, class name].
 
     Raises:
         InputError: it cannot be read or has another form.
     """
-    try:
-        with open(path, encoding="utf-8") as file:
-            split = json.load(file)
-        return Split(
-            *([Item(str(p), int(label), str(name)) for p, label, name in split[part]] for part in Split._fields)
-        )
-    except BROKEN as error:
-        raise InputError(
-            f"{path}: broken split file ({type(error).__name__}: {error}); expected train, val and test, "
-            f"each a list of [path, label, classname]"
-        ) from error
+    form = "expected train, val and test, each a list of [path, label, classname]"
+    found = read_json(path, _File, "broken split file", form)
+    return Split(*([Item(p, label, str(name)) for p, label, name in found[part]] for part in Split._fields))
 
 
 def checked(split: Split, named_in: str) -> Split:

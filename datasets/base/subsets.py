@@ -7,16 +7,9 @@ import random
 from collections.abc import Iterable, Sequence
 
 from imo.datasets.base.splits import Item, Split, by_label
-from imo.errors import InputError
-from imo.protocol import VALIDATIONS, Protocol
+from imo.protocol import Protocol
 
 HELD_OUT = 10  # training images of each class that "full" holds out where the split has no validation images
-
-
-def check_validation(option: str) -> None:
-    """Raise InputError for an unknown value of DATASET.VALIDATION."""
-    if option not in VALIDATIONS:
-        raise InputError(f"DATASET.VALIDATION: expected one of {', '.join(VALIDATIONS)}, got '{option}'")
 
 
 def protocol_of(split: Split, validation: str) -> Protocol:
@@ -127,13 +120,7 @@ def subsample_classes(
 
 
 def class_half(labels: Iterable[int], which: str) -> list[int]:
-    """The sorted labels of "all" classes, of the "base" half (the first, rounded up) or of the "new" half (the rest).
-
-    Raises:
-        InputError: `which` is none of the three.
-    """
-    if which not in ("all", "base", "new"):
-        raise InputError(f"DATASET.SUBSAMPLE_CLASSES: expected all, base or new, got '{which}'")
+    """The sorted labels of "all" classes, of the "base" half (the first, rounded up) or of the "new" half, the rest."""
     labels = sorted(labels)
     half = math.ceil(len(labels) / 2)
     return {"all": labels, "base": labels[:half], "new": labels[half:]}[which]

@@ -18,7 +18,7 @@ from dassl.data.datasets import DATASET_REGISTRY
 
 from imo.datasets.base import SplitDataset
 from imo.datasets.tool.check import absent, check, config
-from imo.errors import InputError
+from imo.errors import InputError, reason
 from imo.files import refuse_links, remove
 from imo.locks import holding
 
@@ -99,9 +99,8 @@ def fetch(kind: type[SplitDataset], folder: Path) -> None:
         drop_unpacked(staging)
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
             raise OSError(error.errno, error.strerror, str(staging)) from error
-        reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(
-            f"{kind.__name__}: download failed ({reason}); run the same command again"
+            f"{kind.__name__}: download failed ({reason(error)}); run the same command again"
             f"{', which goes on with the archives that are whole' if archives else ''}, or see DATASETS.md"
         ) from error
     shutil.rmtree(staging)

@@ -11,15 +11,16 @@ import pickle
 import re
 import warnings
 from collections.abc import Callable, Sequence
+from os.path import expanduser  # pathlib's raises for a user that is not there
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 
-from imo.bounds import BROKEN, check_tensors, load_tensors
+from imo.bounds import check_tensors, load_tensors
 from imo.checks import check_kind
-from imo.errors import InputError
+from imo.errors import InputError, reading
 from imo.model import open_clip
 from imo.model.assets import shipped_backbone, shipped_backbones
 from imo.model.openai_clip import clip_module
@@ -41,7 +42,7 @@ def tokenize(texts: str | Sequence[str], truncate: bool = False) -> torch.Tensor
 
 def named_file(name: str) -> Path | None:
     """The weights file that a backbone's name gives by its path; None for a name that is no existing file."""
-    path = Path(name.partition("/")[2] if name.startswith(open_clip.PREFIX) else name).expanduser()
+    path = Path(expanduser(name.partition("/")[2] if name.startswith(open_clip.PREFIX) else name))
     return path if path.is_file() else None
 
 
@@ -63,13 +64,13 @@ def locate(name: str) -> Path:
     clip = clip_module("clip")
     if name in clip.available_models():
         try:
-            return Path(clip._download(clip._MODELS[name], str(Path("~/.cache/clip").expanduser())))
+            return Path(clip._download(clip._MODELS[name], expanduser("~/.cache/clip")))
         except (OSError, RuntimeError) as error:
             raise InputError(
                 f"backbone '{name}' could not be downloaded to ~/.cache/clip ({error}); check the network, or put "
                 f"the file there by hand, or give a path as MODEL.BACKBONE.NAME"
             ) from error
-    path = Path(name).expanduser()
+    path = Path(expanduser(name))
     if path.suffix in (".pt", ".safetensors"):
         if not path.is_file():
             raise InputError(f"{path}: no such weights file (MODEL.BACKBONE.NAME)")
@@ -131,24 +132,23 @@ def _available(device: str | torch.device) -> torch.device:
 def _load(path: Path, device: torch.device, dtype: torch.dtype) -> Any:
     """A `clip.model.CLIP` with the weights in a file."""
     state = _read_state(path)
-    build_model = clip_module("model").build_model
-    try:
+    with reading(f"{path}: not the weights of a CLIP model", "copy it again"):
         known_tokens = _expand_vocabulary(state)
-        with torch.device("meta"), warnings.catch_warnings():  # takes no memory: shapes may be huge and not fit
-            warnings.simplefilter("ignore")
-            length = build_model(dict(state)).context_length
+    build_model = clip_module("model").build_model
+    with reading(f"{path}: not the weights of a CLIP model", "give CLIP's own state dict"):
+        try:
+            with torch.device("meta"), warnings.catch_warnings():  # takes no memory: shapes may be huge and not fit
+                warnings.simplefilter("ignore")
+                length = build_model(dict(state)).context_length
+        except TypeError as error:
+            raise InputError(
+                f"{clip_module('model').__file__}: this `clip` builds a changed CLIP ({error}); install the package "
+                f"clip-anytorch, which comes first"
+            ) from error
         if length != _CONTEXT:
-            raise KeyError(f"texts of {length} tokens, not {_CONTEXT}")
+            raise ValueError(f"texts of {length} tokens, not {_CONTEXT}")
         model = build_model(dict(state))
         model.float().load_state_dict(state, strict=False)  # again: build_model has rounded the weights to float16
-    except (KeyError, IndexError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{path}: not the weights of a CLIP model ({reason}); give CLIP's own state dict") from error
-    except TypeError as error:
-        raise InputError(
-            f"{clip_module('model').__file__}: this `clip` builds a changed CLIP ({error}); install the package "
-            f"clip-anytorch, which comes first"
-        ) from error
     model = model.to(device, dtype)
     for module in model.modules():
         if isinstance(module, torch.nn.LayerNorm):  # CLIP's layer norms compute in float32, whatever the other layers
@@ -163,21 +163,19 @@ def _read_state(path: Path) -> dict[str, torch.Tensor]:
     Raises:
         InputError: the file is damaged, or holds other objects than tensors.
     """
-    try:
+    with reading(f"{path}: damaged or not a weights file", "copy it again, or save a plain state dict"):
         if path.suffix == ".safetensors":
             with safe_open(path, framework="pt") as file:
                 return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
-        state: Any
-        state = read_torchscript(path) if is_torchscript(path) else dict(load_tensors(path))  # OpenAI's are the former
-        check_tensors(state, path.stat().st_size)
-    except RefusedArchive as error:
-        raise InputError(f"{path}: TorchScript archive refused, {error}; save a plain state dict") from error
-    except pickle.UnpicklingError as error:
-        raise InputError(f"{path}: holds more than tensors, refused; save a plain state dict") from error
-    except (SafetensorError, RuntimeError, *BROKEN) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(f"{path}: damaged or not a weights file ({reason}); copy it again") from error
-    state = state.get("state_dict", state)
+        try:
+            state: Any = read_torchscript(path) if is_torchscript(path) else dict(load_tensors(path))
+            check_tensors(state, path.stat().st_size)
+        except RefusedArchive as error:
+            raise InputError(f"{path}: TorchScript archive refused, {error}; save a plain state dict") from error
+        except pickle.UnpicklingError as error:
+            raise InputError(f"{path}: holds more than tensors, refused; save a plain state dict") from error
+        state = state.get("state_dict", state)
+        state = {str(key): value for key, value in state.items()}
     return {key: value for key, value in state.items() if torch.is_tensor(value) and key not in _NOT_WEIGHTS}
 
 
@@ -190,6 +188,8 @@ def _expand_vocabulary(state: dict[str, torch.Tensor]) -> frozenset[int] | None:
     if "token_embedding.rows" not in state:
         return None
     rows, tokens = state.pop("token_embedding.rows"), state.pop("token_embedding.tokens").long()
+    if int(tokens.min()) < 0:
+        raise ValueError(f"token id {int(tokens.min())}")
     table = torch.zeros(49408, rows.shape[1], dtype=rows.dtype)
     table[tokens] = rows
     state["token_embedding.weight"] = table

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from imo.checks import check_floating, check_kind
-from imo.errors import InputError
+from imo.errors import InputError, reason
 from imo.model.adapter import adapters_switched, check_clip
 from imo.model.backbone import tokenize, unknown_words
 from imo.pieces import ENCODED, in_pieces
@@ -188,5 +188,5 @@ def _tokens(to_tokens: Any, prompts: Sequence[str]) -> torch.Tensor:
     try:
         tokens: torch.Tensor = to_tokens(list(prompts))
     except RuntimeError as error:  # more tokens than the model takes
-        raise InputError(f"templates: {error}; shorten the template or the class name") from error
+        raise InputError(f"templates: {reason(error)}; shorten the template or the class name") from error
     return tokens

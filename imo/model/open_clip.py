@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from os.path import expanduser
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from imo.errors import InputError
+from imo.errors import InputError, reading, reason
 
 PREFIX = "open_clip:"
 _PRECISIONS = {torch.float32: "fp32", torch.float16: "fp16", torch.bfloat16: "bf16"}
@@ -53,12 +54,11 @@ def locate(name: str) -> Path:
         try:
             return Path(open_clip.download_pretrained(tag))
         except Exception as error:  # of urllib or huggingface_hub
-            reason = " ".join(str(error).split())
             raise InputError(
-                f"backbone '{name}' could not be downloaded ({reason}); check the network, or give the path of a "
-                f"weights file: open_clip:{architecture}/PATH"
+                f"backbone '{name}' could not be downloaded ({reason(error)}); check the network, or give the path of "
+                f"a weights file: open_clip:{architecture}/PATH"
             ) from error
-    path = Path(weights).expanduser()
+    path = Path(expanduser(weights))
     if not path.is_file():
         known = ", ".join(open_clip.list_pretrained_tags_by_model(architecture)) or "none"
         raise InputError(f"{path}: no weights file and no tag of open_clip's {architecture} (tags: {known})")
@@ -77,7 +77,7 @@ def load(name: str, device: torch.device, dtype: torch.dtype) -> tuple[Any, Call
     tag = open_clip.get_pretrained_cfg(architecture, weights)
     if dtype not in _PRECISIONS:
         raise InputError(f"backbone '{name}': no precision {dtype}; choose float32, float16 or bfloat16")
-    try:
+    with reading(f"{path}: not the weights of open_clip's {architecture}", "give others"):
         model, _, preprocess = open_clip.create_model_and_transforms(
             architecture,
             pretrained=weights if tag else str(path),
@@ -86,9 +86,6 @@ def load(name: str, device: torch.device, dtype: torch.dtype) -> tuple[Any, Call
             force_quick_gelu=bool(tag and tag.get("quick_gelu")),  # by itself open_clip only warns
             weights_only=True,
         )
-    except Exception as error:  # unpickling, missing keys, shapes
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(f"{path}: not the weights of open_clip's {architecture} ({reason}); give others") from error
     visual = model.visual
     if not isinstance(model, (open_clip.CLIP, open_clip.CustomTextCLIP)) or not hasattr(visual, "conv1"):
         raise InputError(

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from imo.errors import InputError
+from imo.errors import InputError, reason
 from imo.model.backbone import tokenize
 
 POSITIONS = ("end", "middle", "front")  # where the class name stands in the context
@@ -104,7 +104,7 @@ class PromptLearner(nn.Module):
         words = ctx_init.replace("_", " ").strip()
         if words:  # one vector for each token; the published code takes one for each word and cuts off further tokens
             n_ctx = _length(words)
-            first = embed(tokenize(words).to(device))[0, 1 : 1 + n_ctx].detach().to(dtype)
+            first = embed(tokenize(words, truncate=True).to(device))[0, 1 : 1 + n_ctx].detach().to(dtype)
         else:
             if not 1 <= n_ctx <= 75:  # of CLIP's 77 tokens
                 raise InputError(f"N_CTX: expected 1 to 75, got {n_ctx}")
@@ -120,7 +120,8 @@ class PromptLearner(nn.Module):
         try:
             tokens = tokenize([f"{self.initial} {name}." for name in names]).to(device)
         except RuntimeError as error:  # more than 77 tokens
-            raise InputError(f"N_CTX: {error}; take fewer context vectors") from error
+            option, remedy = ("CTX_INIT", "shorten it") if words else ("N_CTX", "take fewer context vectors")
+            raise InputError(f"{option}: {reason(error)}; {remedy}, or the class name") from error
         embedded = embed(tokens).detach().to(dtype)
         self.register_buffer("ends", tokens.argmax(dim=-1), persistent=False)  # the end token has the highest id
         self.register_buffer("token_prefix", embedded[:, :1], persistent=False)
@@ -170,8 +171,5 @@ class ConditionalPromptLearner(PromptLearner):
 
 
 def _length(text: str) -> int:
-    """Number of a text's tokens, without the start and end tokens."""
-    try:
-        return int(tokenize(text)[0].argmax()) - 1
-    except RuntimeError as error:
-        raise InputError(f"'{text[:100]}': context or class name of more than 77 tokens; shorten it") from error
+    """Number of a text's tokens, without the start and end tokens; of a text that is too long, the most."""
+    return int(tokenize(text, truncate=True)[0].argmax()) - 1

@@ -163,7 +163,8 @@ class _Rows:
             if not len(held):
                 continue
             try:
-                shard.features()
+                if shard.features().shape[1] != (self._shards or [shard])[0].features().shape[1]:
+                    raise DamagedShard(f"{shard.path}: features of another size than in {self._shards[0].path}")
             except DamagedShard as error:
                 discard(shard.path, error)
                 continue

@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import torch
 
-from imo.bounds import BROKEN
-from imo.errors import InputError
-from imo.files import leftovers
+from imo.errors import InputError, shown
+from imo.files import leftovers, read_json
 from imo.locks import holding
 from imo.store.features import lock_of
 from imo.store.shards import SUFFIX, DamagedShard, Shard, write_shard
 
 _NAMES = ("backbone", "adapter", "view", "dtype", "autocast")  # entries of space.json that are texts
 _MERGED_ROWS = 32768  # about how many rows small shards are merged to
+
+
+class _Space(TypedDict, total=False):
+    backbone: str
+    adapter: str | None
+    view: str
+    dtype: str
+    autocast: str
+    rows: dict[str, Any]
 
 
 @dataclass
@@ -109,12 +116,10 @@ def spaces_of(root: Path) -> list[SpaceFolder]:
     found = []
     for folder in root.iterdir():
         if folder.is_dir() and re.fullmatch(r"[0-9a-f]{24}", folder.name):
-            try:
-                space = json.loads((folder / "space.json").read_text())
-                whole = all(isinstance(space.get(name) or "", str) for name in _NAMES)
-            except BROKEN:
-                whole = False
-            found.append(SpaceFolder(folder, space if whole else {}))
+            space = {}
+            with contextlib.suppress(InputError):
+                space = shown(read_json(folder / "space.json", _Space, "damaged", ""))
+            found.append(SpaceFolder(folder, space))
     return sorted(found, key=lambda space: space.unused)
 
 

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save
 
-from imo.bounds import BROKEN
+from imo.errors import reason
 from imo.files import atomic_path
 
 SUFFIX = ".shard"
@@ -49,15 +49,16 @@ class Shard:
                 self._features: torch.Tensor = file.get_tensor("features")
             if self._crc32["identities"] != zlib.crc32(identities.data):
                 raise ValueError("checksum of the identities differs")
-            if identities.shape != (len(self._features), 16):
-                raise ValueError(f"{identities.shape} identities of {len(self._features)} rows")
+            rows, columns = self._features.shape
+            if identities.shape != (rows, 16) or self._features.dtype != torch.float32 or not columns:
+                raise ValueError(f"{identities.shape} identities of {rows} rows, {columns} {self._features.dtype}")
+            self.identities = identities.view("S16")[:, 0]
         except OSError:
             raise
-        except (SafetensorError, RuntimeError, *BROKEN) as error:
+        except Exception as error:  # a damaged file raises nearly anything
             if not path.exists():  # removed between its header and its tensors
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path)) from error
-            raise DamagedShard(f"{path}: damaged, or not written by this version ({error})") from error
-        self.identities = identities.view("S16")[:, 0]
+            raise DamagedShard(f"{path}: damaged, or not written by this version ({reason(error)})") from error
 
     def features(self) -> torch.Tensor:
         """Features (n, d) float32, mapped into memory: rows that are not read take none.

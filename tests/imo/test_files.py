@@ -1,5 +1,7 @@
-"""Links in the place of what is written or removed; files written whole, and what killed processes leave of them."""
+"""Links in the place of what is written or removed; files written whole, and what killed processes leave of them; JSON
+that is none."""
 
+import json
 import multiprocessing
 import os
 import re
@@ -10,7 +12,7 @@ from PIL import Image
 
 import imo
 from imo import files
-from imo.files import atomic_path, drop_leftovers, leftovers, not_following, open_image, refuse_links
+from imo.files import atomic_path, drop_leftovers, leftovers, not_following, open_image, read_json, refuse_links
 
 
 def test_a_temporary_name_cannot_be_foreseen(tmp_path):
@@ -181,3 +183,29 @@ def test_an_image_that_unpacks_to_far_more_is_named(tmp_path, side):
     Image.new("1", (side, side)).save(tmp_path / "a.png")
     with pytest.raises(imo.InputError, match=rf"^{tmp_path}/a.png: image is too large .*make it smaller$"):
         open_image(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize(
+    "content, words",
+    [
+        (b"[" * 100_000, "recursion"), (b"[1", "delimiter"), (b"[NaN]", "NaN is no finite number"),
+        (b"", "Expecting value"), (b"[1e999]", "1e999 is no finite number"), (b"\xff\xfe\xfd", "decode"),
+        (b'["a"]', "Expected `int`"), (b"{}", "array"),
+    ],
+)  # fmt: skip
+def test_json_that_is_none(tmp_path, content, words):
+    (tmp_path / "a.json").write_bytes(content)
+    with pytest.raises(imo.InputError, match=rf"a\.json: broken \(.*{words}.*\); get another$"):
+        read_json(tmp_path / "a.json", list[int], "broken", "get another")
+
+
+def test_json_may_name_files_that_are_not_utf_8(tmp_path):
+    (tmp_path / "a.json").write_text(json.dumps(["\udcff.png"]))
+    assert read_json(tmp_path / "a.json", list[str], "broken", "") == ["\udcff.png"]
+
+
+def test_json_too_large(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "_JSON_LIMIT", 10)
+    (tmp_path / "a.json").write_text("[1, 2, 3, 4, 5]")
+    with pytest.raises(imo.InputError, match="larger than 10 bytes"):
+        read_json(tmp_path / "a.json", list[int], "broken", "")

@@ -172,6 +172,12 @@ def test_ctrl_c_before_anything_was_begun(command, capsys):
     assert capsys.readouterr() == ("", "interrupted: nothing was begun\n")
 
 
+def test_ctrl_c_before_what_would_have_been_refused(command, capsys):
+    command(lambda args: os.kill(os.getpid(), signal.SIGINT), kept=raising(InputError("no such option")))
+    assert cli.main(["trial", "mine"]) == 130
+    assert capsys.readouterr() == ("", "interrupted: nothing was begun\n")
+
+
 @pytest.mark.parametrize(
     "argv, words",
     [
@@ -225,6 +231,35 @@ with cli._workers_leave_interrupts_to_us():
 print("went on")
 """)
     assert (done.stdout, done.stderr) == ("went on\n", "")
+
+
+@pytest.mark.parametrize(
+    "run", ["print('x')", "exec('try: print(1)\\nexcept OSError: raise InputError(1)')", "print('x', file=sys.stderr)"]
+)
+def test_a_reader_that_goes_away_is_no_error_of_a_file(run):
+    reading, writing = os.pipe()
+    os.close(reading)
+    code = f"""
+from imo.errors import InputError
+cli.call = lambda name, words: {run}
+sys.exit(cli.main(["trial"]))
+"""
+    done = subprocess.run([sys.executable, "-c", BARE + code], stdout=writing, stderr=writing)
+    os.close(writing)
+    assert done.returncode == 141
+
+
+def test_no_output_at_all():
+    done = python("sys.stdout = None; sys.exit(cli.main(['--help']))")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_a_terminal_without_our_signs():
+    code = "cli.call = lambda name, words: print('91.2 ± 0.3 → é') or 0; sys.exit(cli.main(['trial']))"
+    for encoding, shown in (("ascii", b"91.2 +/- 0.3 -> \\xe9\n"), ("utf-8", "91.2 ± 0.3 → é\n".encode())):
+        env = {**os.environ, "PYTHONIOENCODING": encoding}
+        done = subprocess.run([sys.executable, "-c", BARE + code], capture_output=True, env=env)
+        assert (done.returncode, done.stdout, done.stderr) == (0, shown, b"")
 
 
 def test_a_reader_that_goes_away_is_no_fault():

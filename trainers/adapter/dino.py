@@ -24,10 +24,17 @@ from yacs.config import CfgNode
 
 from imo.errors import InputError
 from imo.model.adapter import adapters_of
+from imo.rules import SHARE, number, one_of, several, whole
 from imo.trainers.adapter.objectives import Objective
 
 HEADS = ("trained", "paper")
 _BOTTLENECK = 256  # width before the head's last layer, as in DINO
+_CROP = several(number(0.001, 1), 2, 2)
+RULES = {
+    "OUTPUT": whole(2, 10**7), "HIDDEN": whole(1, 10**6), "HEAD": one_of(HEADS), "MOMENTUM": SHARE,
+    "TEACHER_TEMPERATURE": number(0, above=True), "TEMPERATURE_EPOCHS": whole(0, 10**6), "LOCAL_VIEWS": whole(0, 1000),
+    "LOCAL_SIZE": whole(1, 10_000), "GLOBAL_SCALE": _CROP, "LOCAL_SCALE": _CROP,
+}  # fmt: skip
 _BLUR = 0.1 / 224, 2 / 224  # smallest and largest sigma, as a share of the image's side
 
 
@@ -45,23 +52,6 @@ def extend_cfg(node: CfgNode) -> None:
     node.DINO.LOCAL_SIZE = 96  # pixels of a local crop's side, a multiple of the patch size
     node.DINO.GLOBAL_SCALE = (0.4, 1.0)  # area of a global crop, as a share of the image's
     node.DINO.LOCAL_SCALE = (0.05, 0.4)  # area of a local crop
-
-
-def check(cfg: CfgNode) -> None:
-    """Raise InputError for an option of the objective that is unknown or out of range."""
-    options = cfg.TRAINER.IMOADAPTER.DINO
-    if options.HEAD not in HEADS:
-        raise InputError(f"TRAINER.IMOADAPTER.DINO.HEAD: expected one of {', '.join(HEADS)}, got '{options.HEAD}'")
-    for name, value, fits in (
-        ("OUTPUT", options.OUTPUT, options.OUTPUT > 1),
-        ("MOMENTUM", options.MOMENTUM, 0 <= options.MOMENTUM <= 1),
-        ("TEACHER_TEMPERATURE", options.TEACHER_TEMPERATURE, options.TEACHER_TEMPERATURE > 0),
-        ("LOCAL_VIEWS", options.LOCAL_VIEWS, options.LOCAL_VIEWS >= 0),
-    ):
-        if not fits:
-            raise InputError(
-                f"TRAINER.IMOADAPTER.DINO.{name}: {value} is out of range; see configs/trainers/IMOAdapter"
-            )
 
 
 def _lightly() -> Any:

@@ -6,6 +6,7 @@ import torch
 from yacs.config import CfgNode
 
 from imo.errors import InputError
+from imo.rules import Rule, number, one_of, whole
 from imo.trainers.adapter import dino
 from imo.trainers.adapter.steps import PRECISIONS, SCHEDULES
 
@@ -32,23 +33,26 @@ def extend_cfg(cfg: CfgNode) -> None:
     dino.extend_cfg(cfg.TRAINER.IMOADAPTER)
 
 
+def rules() -> dict[str, Rule]:
+    """What the options may be, by dotted name."""
+    own = {
+        "OBJECTIVE": one_of(OBJECTIVES), "SCHEDULE": one_of(SCHEDULES), "PREC": one_of(PRECISIONS),
+        "BOTTLENECK": whole(1, 100_000), "SCALE": number(), "DROPOUT": number(0, 0.999), "WARMUP_EPOCHS": whole(0),
+        "CLIP_GRADIENT": number(0), "ACCUMULATE": whole(1), "HOLD_OUT": number(0, 0.999), "PATIENCE": whole(0),
+    }  # fmt: skip
+    own |= {f"DINO.{name}": rule for name, rule in dino.RULES.items()}
+    return {f"TRAINER.IMOADAPTER.{name}": rule for name, rule in own.items()}
+
+
 def check(cfg: CfgNode) -> None:
-    """Raise InputError for an option whose value is unknown, out of range, or at odds with another option."""
+    """Raise InputError for an option at odds with another option, or with the machine."""
     options = cfg.TRAINER.IMOADAPTER
-    for name, known in (("OBJECTIVE", OBJECTIVES), ("SCHEDULE", SCHEDULES), ("PREC", tuple(PRECISIONS))):
-        if options[name] not in known:
-            raise InputError(f"TRAINER.IMOADAPTER.{name}: expected one of {', '.join(known)}, got '{options[name]}'")
     if options.PREC == "amp" and not (torch.cuda.is_available() and cfg.USE_CUDA):
         raise InputError("TRAINER.IMOADAPTER.PREC: amp needs a GPU; bf16 runs on a CPU too")
-    if options.ACCUMULATE < 1 or options.PATIENCE < 0 or not 0 <= options.WARMUP_EPOCHS < cfg.OPTIM.MAX_EPOCH:
+    if options.WARMUP_EPOCHS >= cfg.OPTIM.MAX_EPOCH:
         raise InputError(
-            f"TRAINER.IMOADAPTER: expected ACCUMULATE of at least 1, PATIENCE of at least 0 and WARMUP_EPOCHS below "
-            f"OPTIM.MAX_EPOCH, got {options.ACCUMULATE}, {options.PATIENCE}, {options.WARMUP_EPOCHS}"
+            f"TRAINER.IMOADAPTER.WARMUP_EPOCHS: expected less than OPTIM.MAX_EPOCH, {cfg.OPTIM.MAX_EPOCH}, got "
+            f"{options.WARMUP_EPOCHS}"
         )
-    if not 0 <= options.HOLD_OUT < 1 or (options.PATIENCE and not options.HOLD_OUT):
-        raise InputError(
-            f"TRAINER.IMOADAPTER.HOLD_OUT: expected a part from 0 to 1 of the classes, above 0 for PATIENCE, got "
-            f"{options.HOLD_OUT}"
-        )
-    if options.OBJECTIVE == "dino":
-        dino.check(cfg)
+    if options.PATIENCE and not options.HOLD_OUT:
+        raise InputError("TRAINER.IMOADAPTER.HOLD_OUT: expected a share of the classes above 0 for PATIENCE, got 0")

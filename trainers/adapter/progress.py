@@ -6,6 +6,7 @@ import random
 from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 import numpy as np
 import torch
 from torch import nn
@@ -47,14 +48,16 @@ class Progress(nn.Module):
 
     def set_extra_state(self, state: Any) -> None:
         """Take the measurements of a checkpoint; `resume` takes the rest."""
-        self.curve, self.validation, self.best = state["curve"], state["validation"], state["best"]
+        self.curve = msgspec.convert(state["curve"], list[tuple[int, float]])
+        self.validation = msgspec.convert(state["validation"], list[dict[str, float]])
+        self.best = dict(state["best"])
         self._loaded = state
 
     def resume(self) -> None:
         """Go on from the checkpoint that was loaded: restore the random generators, the scaler and the seconds."""
         set_random_states(self._loaded["random"])
         self.scaler.load_state_dict(self._loaded["scaler"])
-        self.seconds["train"] = self._loaded["seconds"]
+        self.seconds["train"] = float(self._loaded["seconds"])
 
     def record(self, step: int, loss: float, last: bool) -> None:
         """Remember the loss of a step (counted from 1); with `last`, add the mean of those remembered to the curve."""

@@ -14,18 +14,19 @@ import torch
 from dassl.engine import TrainerX
 from yacs.config import CfgNode
 
-from imo.errors import InputError
+from imo.errors import InputError, reason
 from imo.files import file_sha256
 from imo.model.adapter import adapters_sha256, blocks_of, load_adapters
 from imo.model.assets import shipped_adapter
 from imo.model.backbone import load_clip, locate
 from imo.protocol import Protocol
 from imo.results import FILE_NAME, Result, read_result, versions, write_result
+from imo.rules import Rule, check, whole
 from imo.trainers.base import distributed, folders, inputs
 from imo.trainers.base.corrections import isoclip_of
 from imo.trainers.base.inputs import Inputs
-from imo.trainers.base.options import CHOICES
 from imo.trainers.base.seeded_views import seeded_data
+from imo.trainers.base.settings import shared_rules
 
 
 class ClipTrainer(TrainerX):
@@ -68,15 +69,23 @@ class ClipTrainer(TrainerX):
         self.settings = inputs.settings_of(cfg)
         self.digests = inputs.data_of(self.dm.dataset, cfg)  # now, for images may change while the run goes on
 
+    @classmethod
+    def rules(cls, cfg: CfgNode) -> dict[str, Rule]:
+        """What all settings that the trainer reads may be, by dotted name."""
+        shots = Rule(
+            "a positive number of shots, or -1 for all data", lambda value: whole(-1).fits(value) and value != 0
+        )
+        return {**shared_rules(), **({"DATASET.NUM_SHOTS": shots} if cls.needs_shots else {})}
+
     def check_cfg(self, cfg: CfgNode) -> None:
-        shots = cfg.DATASET.NUM_SHOTS
-        if self.needs_shots and shots < 1 and shots != -1:
-            raise InputError(f"DATASET.NUM_SHOTS: expected a positive number of shots, or -1 for all data, got {shots}")
+        check(cfg, self.rules(cfg))  # again, for whoever did not ask before files were written: a checkout's train.py
+        blur, side = cfg.INPUT.GB_K, min(cfg.INPUT.SIZE)
+        if "gaussian_blur" in cfg.INPUT.TRANSFORMS and blur // 2 >= side:
+            raise InputError(f"INPUT.GB_K: expected less than twice the image's side {side}, got {blur}")
+        if cfg.OPTIM.SGD_NESTEROV and (cfg.OPTIM.MOMENTUM == 0 or cfg.OPTIM.SGD_DAMPNING != 0):
+            raise InputError("OPTIM.SGD_NESTEROV: needs MOMENTUM above 0, and no SGD_DAMPNING")
         if cfg.IMO.REDO and cfg.RESUME:
             raise InputError("IMO.REDO, --resume: a run goes on or is done anew; give one of them")
-        for name, values in CHOICES.items():
-            if cfg.IMO[name] not in values:
-                raise InputError(f"IMO.{name}: expected one of {', '.join(values)}, got '{cfg.IMO[name]}'")
         if self.correction is None:
             self.correction = cfg.IMO.CORRECTION
 
@@ -177,10 +186,9 @@ class ClipTrainer(TrainerX):
         try:
             super().save_model(epoch, directory, *args, **kwargs)
         except (OSError, RuntimeError) as error:  # torch.save makes a RuntimeError of a full disk
-            reason = str(error).splitlines()[0]
             raise InputError(
-                f"{directory}: checkpoint cannot be written ({reason}); make room on the disk, or choose another "
-                f"--output-dir"
+                f"{directory}: checkpoint cannot be written ({reason(error)}); make room on the disk, or choose "
+                f"another --output-dir"
             ) from error
 
     def load_model(self, directory: str, *extra: Any, epoch: int | None = None) -> None:
@@ -242,6 +250,8 @@ class ClipTrainer(TrainerX):
             for model in models:
                 folders.compare_half_done(directory, folders.recorded(folders.latest(model)), self.inputs(), remedy)
             epoch: int = super().resume_model_if_exist(directory)
+            if not isinstance(epoch, int) or epoch < 0:
+                raise ValueError(f"epoch {epoch!r}")
         return epoch
 
     @torch.no_grad()

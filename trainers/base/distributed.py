@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -16,22 +17,40 @@ import torch
 from torch import distributed
 from torch.utils.data import DataLoader
 
-from imo.errors import InputError
+from imo.errors import InputError, reason
+
+_BY_TORCHRUN = "start the command by torchrun, which sets them all, or unset WORLD_SIZE"
 
 
 def join() -> None:
     """Connect to the other processes, if torchrun started any. Each takes the GPU of its local rank, if there are GPUs.
 
     Raises:
-        InputError: the others do not answer; so do all functions here that wait for them.
+        InputError: torchrun's variables are not all there, or no numbers; or the others do not answer, as in all
+            functions here that wait for them.
     """
-    if int(os.environ.get("WORLD_SIZE", 1)) < 2 or "LOCAL_RANK" not in os.environ or distributed.is_initialized():
+    if "WORLD_SIZE" not in os.environ or _number("WORLD_SIZE") < 2 or distributed.is_initialized():
         return
+    local, port = _number("LOCAL_RANK"), _number("MASTER_PORT")
+    if _number("RANK") >= _number("WORLD_SIZE") or port > 65535 or not os.environ.get("MASTER_ADDR"):
+        raise InputError(f"RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT: do not fit each other; {_BY_TORCHRUN}")
     backend = "gloo"
     if torch.cuda.is_available():
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+        if local >= torch.cuda.device_count():
+            raise InputError(
+                f"torchrun: --nproc_per_node: more processes than the {torch.cuda.device_count()} GPUs here"
+            )
+        torch.cuda.set_device(local)
         backend = "cpu:gloo,cuda:nccl"
     _together(distributed.init_process_group, backend)
+
+
+def _number(variable: str) -> int:
+    """The number in an environment variable of torchrun's."""
+    text = os.environ.get(variable, "")
+    if not re.fullmatch(r"[0-9]{1,9}", text):
+        raise InputError(f"{variable}: expected a number in this environment variable, got '{text}'; {_BY_TORCHRUN}")
+    return int(text)
 
 
 def leave() -> None:
@@ -139,6 +158,6 @@ def _together(function: Callable[..., object], *arguments: object) -> None:
     an InputError."""
     try:
         function(*arguments)
-    except RuntimeError as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"process {rank()}: lost the others of this run ({reason}); see their messages") from error
+    except (RuntimeError, ValueError) as error:
+        why = reason(error)
+        raise InputError(f"process {rank()}: lost the others of this run ({why}); see their messages") from error

@@ -6,14 +6,13 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from pickle import PickleError
 from typing import Any
 
 import torch
 from dassl.utils import load_checkpoint
 from torch import nn
 
-from imo.errors import InputError
+from imo.errors import InputError, reading
 from imo.files import refuse_links
 from imo.results import FILE_NAME, Result, read_result
 from imo.trainers.base.inputs import Inputs, differences, fingerprint, is_of_method, is_of_training
@@ -136,16 +135,9 @@ def compare_half_done(folder: str, found: Inputs, now: Inputs, remedy: str) -> N
         raise InputError(f"{folder}: holds a half-done run with other settings or weights ({changed}); {remedy}")
 
 
-@contextlib.contextmanager
-def checkpoint_errors(what: str, remedy: str) -> Iterator[None]:
+def checkpoint_errors(what: str, remedy: str) -> contextlib.AbstractContextManager[None]:
     """What reading a checkpoint raises within the block is told as an InputError: `what` is damaged or does not fit."""
-    try:
-        yield
-    except InputError:
-        raise
-    except (RuntimeError, OSError, EOFError, LookupError, TypeError, ValueError, AttributeError, PickleError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(f"{what} is damaged or does not fit ({reason}); {remedy}") from error
+    return reading(f"{what} is damaged or does not fit", remedy)
 
 
 def _not_finite(value: Any, name: str) -> Iterator[str]:

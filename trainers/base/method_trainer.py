@@ -11,18 +11,20 @@ from dassl.optim import build_optimizer
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from imo.errors import InputError
+from imo.errors import InputError, reason
 from imo.measure.overlap import OverlapReport, overlap
 from imo.protocol import Protocol
 from imo.results import write_surface
-from imo.trainers.base import distributed
+from imo.rules import Rule, one_of
+from imo.trainers.base import distributed, folders
 from imo.trainers.base.clip_trainer import ClipTrainer
 from imo.trainers.base.dataset_task import DatasetTask
 from imo.trainers.base.foreign import protocol_of, templates_of
 from imo.trainers.base.gradient import GradientMethod, Groups, Training
 from imo.trainers.base.methods import Method
-from imo.trainers.base.options import method_options, node_of
+from imo.trainers.base.options import method_options, method_rules, node_of
 from imo.trainers.base.schedule import build_schedule
+from imo.trainers.base.task import Queries
 from imo.trainers.base.texts import classifier_of
 from imo.trainers.base.views import ViewEncoder
 
@@ -34,10 +36,18 @@ class MethodTrainer(ClipTrainer):
         method: the method.
         data: the dataset's splits as queries.
         task: what the method is fitted to.
+        loaded_from: the folder that the method's state was loaded from; empty where it was fitted.
     """
 
     method_class: ClassVar[type[Method]]
+    loaded_from = ""
     runs_in_several_processes = True
+
+    @classmethod
+    def rules(cls, cfg: Any) -> dict[str, Rule]:
+        trained = issubclass(cls.method_class, GradientMethod)  # by parameter groups, which STAGED_LR makes itself
+        staged = {"OPTIM.STAGED_LR": one_of((False,))} if trained else {}
+        return {**super().rules(cfg), **method_rules(cls.method_class, cfg), **staged}
 
     def check_cfg(self, cfg: Any) -> None:
         super().check_cfg(cfg)
@@ -135,7 +145,9 @@ class MethodTrainer(ClipTrainer):
         super().load_state(directory, epoch)
         if not directory:
             return
-        self.match_classes(directory)
+        self.loaded_from = directory
+        with folders.checkpoint_errors(f"--model-dir: the state in {directory}", "train again"):
+            self.match_classes(directory)
         if not self.loaded:
             raise InputError(f"--model-dir: the state in {directory} is of an earlier version; train again")
         if self.method.about.get("classes") != list(self.dm.dataset.classnames):
@@ -173,6 +185,20 @@ class MethodTrainer(ClipTrainer):
                 raise InputError(f"--model-dir: {error}") from error
         self.method.about = {**about, "class_ids": list(class_ids), "classes": list(dataset.classnames)}
 
+    def logits(self, queries: Queries) -> torch.Tensor:
+        """The method's logits; InputError for a state that was loaded and does not fit itself."""
+        try:
+            logits = self.method.logits(queries)
+            if logits.shape != (len(queries.targets), self.num_classes):
+                raise ValueError(f"logits of shape {tuple(logits.shape)}")
+        except (AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+            if not self.loaded_from or isinstance(error, InputError):
+                raise
+            raise InputError(
+                f"--model-dir: the state in {self.loaded_from} is damaged ({reason(error)}); train again"
+            ) from error
+        return logits
+
     def evaluate(self, split: str) -> dict[str, Any]:
         method, queries = self.method, self.data.queries(split)
         if self.needs_shots and not method.about:  # PLOT++'s train.py loads nothing
@@ -180,7 +206,7 @@ class MethodTrainer(ClipTrainer):
                 f"--eval-only: {self.cfg.TRAINER.NAME} has no state to test, since this train.py has loaded none; test "
                 f"in the run that trains, or with another train.py"
             )
-        self.evaluator.process(method.logits(queries), queries.targets)
+        self.evaluator.process(self.logits(queries), queries.targets)
         name, base = self.names()
         return {
             "method": name,

@@ -124,14 +124,16 @@ class Method(nn.Module):
         """Take a state as it is: a cache has as many keys as its support set had images.
 
         Raises:
-            KeyError: it is no state of a method.
+            KeyError, TypeError, ValueError, AttributeError: it is no state of a method.
         """
         extra = state_dict["_extra_state"]
         self.settings.clear()
-        self.settings.update(extra["settings"])
-        self.about = extra["about"]
+        self.settings.update({str(name): float(value) for name, value in extra["settings"].items()})
+        self.about = dict(extra["about"])
         for name, value in state_dict.items():
             if name != "_extra_state":
+                if not torch.is_tensor(value):
+                    raise TypeError(f"{name}: expected a tensor, got {type(value).__name__}")
                 setattr(self, name, value)
 
 

@@ -7,15 +7,8 @@ from typing import Any
 
 from yacs.config import CfgNode
 
-from imo.trainers.base.corrections import ENCODERS
+from imo.rules import Rule, like
 from imo.trainers.base.methods import Method
-
-CHOICES = {
-    "CORRECTION": tuple(ENCODERS),
-    "PRECISION": ("auto", "fp32", "bf16"),
-    "SEARCH": ("grid", "exact"),
-    "PHI": ("paper", "inductive"),
-}
 
 
 def extend_cfg(cfg: CfgNode) -> None:
@@ -73,3 +66,9 @@ def method_options(method: type[Method], cfg: CfgNode) -> dict[str, Any]:
     node = cfg.TRAINER.get(node_of(method), {})  # a checkout may have replaced it by one of its own
     wanted = (name for name in names if name != "training")
     return {name: node.get(name.upper(), own[name]) if name in own else cfg.IMO[name.upper()] for name in wanted}
+
+
+def method_rules(method: type[Method], cfg: CfgNode) -> dict[str, Rule]:
+    """What a method's own options may be, by dotted name; the method itself knows ranges."""
+    own = own_options(method, cfg)
+    return {f"TRAINER.{node_of(method)}.{name.upper()}": like(default) for name, default in own.items()}

@@ -13,10 +13,11 @@ from dassl.utils import load_checkpoint, load_pretrained_weights
 from tqdm import tqdm
 from yacs.config import CfgNode
 
-from imo.errors import InputError
+from imo.errors import InputError, reading
 from imo.model.encode import encode_images, forward_whole
-from imo.model.prompts import PromptLearner
+from imo.model.prompts import POSITIONS, PromptLearner
 from imo.results import Prompts
+from imo.rules import FLAG, TEXT, Rule, one_of, whole
 from imo.trainers.base.clip_trainer import ClipTrainer
 from imo.trainers.base.folders import Record
 from imo.trainers.base.foreign import protocol_of
@@ -45,12 +46,17 @@ class PromptTrainer(ClipTrainer):
     correction = "none"
     learner: PromptLearner
 
+    @classmethod
+    def rules(cls, cfg: CfgNode) -> dict[str, Rule]:
+        own = {
+            "N_CTX": whole(1, 77), "CTX_INIT": TEXT, "CSC": FLAG, "PREC": one_of(PRECISIONS),
+            "CLASS_TOKEN_POSITION": one_of(POSITIONS),
+        }  # fmt: skip
+        return {**super().rules(cfg), **{f"TRAINER.{cls.node}.{name}": rule for name, rule in own.items()}}
+
     def check_cfg(self, cfg: CfgNode) -> None:
-        """Refuse an unknown precision, and choosing an epoch without validation images (InputError)."""
+        """Refuse choosing an epoch without validation images (InputError)."""
         super().check_cfg(cfg)
-        precision = cfg.TRAINER[self.node].PREC
-        if precision not in PRECISIONS:
-            raise InputError(f"TRAINER.{self.node}.PREC: expected one of {', '.join(PRECISIONS)}, got '{precision}'")
         self.chooses_epoch = cfg.TEST.FINAL_MODEL == "best_val"
         if self.chooses_epoch and cfg.DATASET.VALIDATION == "support":  # Dassl would choose on the test set
             raise InputError("TEST.FINAL_MODEL: best_val needs validation images; take last_step")
@@ -68,7 +74,8 @@ class PromptTrainer(ClipTrainer):
         prompts = [f"{learner.words} {name}.".replace("_", " ") for name in self.dm.dataset.classnames]
         self.unknown_words = warn_of_unknown(self.clip_model, cfg.MODEL.BACKBONE.NAME, prompts)
         if cfg.MODEL.INIT_WEIGHTS:
-            load_pretrained_weights(learner, cfg.MODEL.INIT_WEIGHTS)
+            with reading(f"MODEL.INIT_WEIGHTS: {cfg.MODEL.INIT_WEIGHTS} cannot be loaded", "give a state dict's file"):
+                load_pretrained_weights(learner, cfg.MODEL.INIT_WEIGHTS)
         protocol = protocol_of(self.dm.dataset)
         self.protocol = protocol if self.chooses_epoch else protocol.nothing()
         self.learner = learner

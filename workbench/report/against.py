@@ -10,7 +10,7 @@ from pathlib import Path
 
 from imo.errors import InputError
 from imo.results import Result
-from imo.workbench.report.formats import Entry, Table, number
+from imo.workbench.report.formats import Entry, Table, from_csv, number
 from imo.workbench.report.tables import CSV_COLUMNS, comparison
 
 _LEAST = 0.1  # points that count as equal whatever the spread: the last digit of published tables
@@ -53,7 +53,7 @@ def read_expected(paths: Iterable[str | Path]) -> dict[tuple[str, str, int], Exp
 def _figure(row: dict[str, str], where: str) -> tuple[tuple[str, str, int], Expected]:
     try:
         cell = Expected(int(row["n"]), float(row["mean"]), float(row["std"]) if row["std"] else None)
-        key = (row["dataset"], row["method"], int(row["shots"]))
+        key = (from_csv(row["dataset"]), from_csv(row["method"]), int(row["shots"]))
     except (ValueError, TypeError) as error:
         raise InputError(f"{where}: not a figure ({error}); expected {','.join(CSV_COLUMNS)}") from error
     if not all(math.isfinite(x) for x in (cell.mean, cell.std or 0.0)) or cell.n < 1 or (cell.std or 0.0) < 0:

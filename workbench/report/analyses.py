@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 import msgspec
 
-from imo.errors import InputError
-from imo.files import write_json
+from imo.errors import reading, shown
+from imo.files import read_json, write_json
 from imo.measure.overlap import OverlapReport, SimilarityReport
 
 FILE_NAME = "overlap.json"
@@ -116,9 +116,7 @@ def read_analysis(path: str | Path) -> Analysis:
     Raises:
         InputError: it cannot be read, or is no analysis.
     """
-    try:
-        return msgspec.json.decode(Path(path).read_bytes(), type=Analysis)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except (msgspec.MsgspecError, RecursionError) as error:
-        raise InputError(f"{path}: not an overlap analysis ({error}); run scripts/overlap.sh again") from error
+    remedy = "run scripts/overlap.sh again"
+    found = read_json(path, dict[str, Any], "not an overlap analysis", remedy)
+    with reading(f"{path}: not an overlap analysis", remedy):
+        return msgspec.convert(shown(found), Analysis)

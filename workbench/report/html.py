@@ -13,7 +13,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from imo.workbench.report.formats import Entry, Table
+from imo.workbench.report.formats import Entry, Table, in_markdown
 from imo.workbench.report.load import Run
 from imo.workbench.report.tables import tuned_on
 
@@ -54,10 +54,18 @@ def protocol(runs: Sequence[Run]) -> str:
     )
 
 
+def _as_markdown(value: object) -> object:
+    return in_markdown(value) if type(value) is str else value  # what is Markdown already is Markup, no str
+
+
 def environment(autoescape: bool) -> Environment:
-    """Templates beside this file; a name that a template does not get is an error."""
+    """Templates beside this file, of HTML or else of Markdown; a name that a template does not get is an error."""
     return Environment(
-        loader=FileSystemLoader(_HERE), autoescape=autoescape, undefined=StrictUndefined, keep_trailing_newline=True
+        loader=FileSystemLoader(_HERE),
+        autoescape=autoescape,
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+        finalize=None if autoescape else _as_markdown,
     )
 
 

@@ -12,8 +12,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from imo.bounds import BROKEN, check_parts
-from imo.errors import InputError
+from imo.bounds import check_parts
+from imo.errors import InputError, reading, visible
 from imo.protocol import Protocol
 from imo.results import Result, find_results
 from imo.workbench.report import analyses
@@ -56,16 +56,16 @@ class Sources:
         path = self.root / run.folder / "surface.npz"
         if not path.is_file():
             return None
-        try:
+        with reading(f"{path}: damaged", "remove the run's folder and run it again"):
             with zipfile.ZipFile(path) as archive:
                 check_parts(archive, path.stat().st_size)
             with np.load(path, allow_pickle=False) as file:
                 found = {name: file[name] for name in _SURFACE}
-        except BROKEN as error:
-            raise InputError(f"{path}: damaged ({error}); remove the run's folder and run it again") from error
-        shape = tuple(found[name].size for name in _SURFACE[:3])
-        if found["correct"].shape != shape or not found["correct"].size or int(found["n"]) < 1:
-            raise InputError(f"{path}: 'correct' is {found['correct'].shape}, axes are {shape}; run it again")
+            shape = tuple(size for name in _SURFACE[:3] for (size,) in [found[name].shape])
+            if any(part.dtype.kind not in "fi" or not np.isfinite(part).all() for part in found.values()):
+                raise ValueError("not all are finite numbers")
+            if found["correct"].shape != shape or not found["correct"].size or int(found["n"]) < 1:
+                raise ValueError(f"'correct' is {found['correct'].shape}, axes are {shape}")
         return found
 
 
@@ -82,7 +82,7 @@ def gather(root: str | Path, methods: Collection[str] = ()) -> Sources:
     skipped: list[str] = []
     for place, result in find_results(root):
         if isinstance(result, InputError):
-            skipped.append(str(result).removeprefix(f"{root}/"))
+            skipped.append(visible(str(result).removeprefix(f"{root}/")))
         else:
             found.append(Run(folder=place, **msgspec.structs.asdict(result)))
     adapters = [run for run in found if run.kind == "adapter"]
@@ -145,5 +145,5 @@ def _analyses(root: Path, skipped: list[str]) -> dict[str, analyses.Analysis]:
             content = analyses.read_analysis(path)
             found[content.dataset] = content
         except InputError as error:
-            skipped.append(str(error).removeprefix(f"{root}/"))
+            skipped.append(visible(str(error).removeprefix(f"{root}/")))
     return found

@@ -15,6 +15,7 @@ from tabulate import tabulate
 from imo.errors import InputError
 from imo.files import atomic_path
 from imo.results import Result
+from imo.workbench.report.formats import in_csv, in_markdown
 
 CSV_COLUMNS = ["dataset", "method", "shots", "n", "mean", "std"]
 AnyResult = TypeVar("AnyResult", bound=Result)
@@ -58,8 +59,8 @@ class Comparison:
     gains: Cells
     caption: str
 
-    def text(self) -> str:
-        """Caption and table."""
+    def text(self, escape: Callable[[str], str] = str) -> str:
+        """Caption and table; `escape` is done to the names in them."""
         shots = sorted({shots for _, _, shots in self.rows})
         datasets = list(dict.fromkeys(dataset for dataset, _, _ in self.rows))
         most = max(len(cell.values) for cell in self.rows.values())
@@ -69,9 +70,9 @@ class Comparison:
             for label, cells, sign in (("{}", self.rows, ""), ("gain of {}", self.gains, "+")):
                 for method, row in by_method(cells, dataset).items():
                     texts = (row[k].text(sign, k and most) if k in row else "" for k in shots)
-                    lines.append([*place, label.format(method), *texts])
+                    lines.append([*map(escape, place), escape(label.format(method)), *texts])
         header = [*(["dataset"] if len(datasets) > 1 else []), "method", *map(shots_text, shots)]
-        return f"{self.caption}\n\n{tabulate(lines, header, 'github', disable_numparse=True)}"
+        return f"{escape(self.caption)}\n\n{tabulate(lines, header, 'github', disable_numparse=True)}"
 
     def cells(self) -> Cells:
         """Every row's and gain's cells by (dataset, label, shots)."""
@@ -81,7 +82,7 @@ class Comparison:
         """Write <stem>.md as printed and <stem>.csv with all digits; returns the CSV's path."""
         stem = Path(stem)
         with atomic_path(stem.with_suffix(".md")) as temporary:
-            temporary.write_text(self.text() + "\n", encoding="utf-8")
+            temporary.write_text(self.text(escape=in_markdown) + "\n", encoding="utf-8")
         path = stem.with_suffix(".csv")
         self.write_csv(path)
         return path
@@ -93,7 +94,7 @@ class Comparison:
             writer.writerow(CSV_COLUMNS)
             for (dataset, label, shots), cell in self.cells().items():
                 std = "" if cell.std is None else f"{cell.std:.4f}"
-                writer.writerow([dataset, label, shots, len(cell.values), f"{cell.mean:.4f}", std])
+                writer.writerow([in_csv(dataset), in_csv(label), shots, len(cell.values), f"{cell.mean:.4f}", std])
 
 
 def by_method(cells: Cells, dataset: str) -> dict[str, dict[int, Cell]]:

@@ -28,6 +28,7 @@ def write(sources: Sources, folder: Path) -> tuple[list[Table], Path]:
         The tables, and the page's path.
     """
     runs = sources.runs
+    searched = _surfaces(sources)  # before anything is written: a file may be damaged
     found = points(runs)
     pictures: dict[str, dict[str, Path]] = {"accuracy": {}, "overlap": {}, "search": {}}
 
@@ -53,7 +54,7 @@ def write(sources: Sources, folder: Path) -> tuple[list[Table], Path]:
         for kind, what in kinds.items():
             caption = f"{dataset}, {analysis.split} images: cosine similarities of {what}."
             draw("overlap", _file(f"overlap_{kind}-{dataset}"), caption, figures.histograms(analysis, kind))
-    for dataset, surfaces in _surfaces(sources).items():
+    for dataset, surfaces in searched.items():
         caption = f"{dataset}: validation accuracy over the search grid, at the best gamma. Cross: the setting taken."
         draw("search", _file(f"surface-{dataset}"), caption, figures.heat_maps(surfaces))
 

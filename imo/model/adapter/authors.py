@@ -22,14 +22,14 @@ from typing import Any
 
 import torch
 
-from imo.bounds import BROKEN, load_tensors
-from imo.errors import InputError
+from imo.bounds import load_tensors
+from imo.errors import InputError, reading
 from imo.model.adapter.stored import StoredAdapters
 
 SUFFIXES = (".pt", ".pth")
 _DROPOUT = 0.1  # a constant in the authors' code, not in the settings
 _TOWER = re.compile(r"(?:module\.)?(?:image_encoder|backbone)\.(.+)")
-_ADAPTER = re.compile(r"transformer\.resblocks\.(\d+)\.adaptmlp\.(down|up)_proj\.(weight|bias)")
+_ADAPTER = re.compile(r"transformer\.resblocks\.(\d{1,4})\.adaptmlp\.(down|up)_proj\.(weight|bias)")
 
 
 class _Inert:
@@ -95,20 +95,21 @@ def read(path: Path, scale: float | None = None) -> StoredAdapters:
 
 def _tower(path: Path) -> dict[str, torch.Tensor]:
     """The visual tower's weights, by their names in the tower."""
-    try:
-        with _objects_made_inert():
-            content = load_tensors(path)
+    with reading(f"{path}: damaged, or not an adapter file", "train or copy it again"):
+        try:
+            with _objects_made_inert():
+                content = load_tensors(path)
+        except pickle.UnpicklingError as error:  # objects other than tensors
+            raise InputError(
+                f"{path}: holds more than tensors, refused; only if you trust it, keep the weights alone: python -c "
+                f"\"import torch; s = torch.load('{path}', weights_only=False); torch.save({{'teacher': s['teacher']}} "
+                f"if 'teacher' in s else s, '{path.with_suffix('')}_weights.pt')\""
+            ) from error
         state = content.get("teacher", content)
-        return {match[1]: tensor for name, tensor in state.items() if (match := _TOWER.fullmatch(name))}
-    except pickle.UnpicklingError as error:
-        raise InputError(
-            f"{path}: holds more than tensors, refused; only if you trust it, keep the weights alone: python -c "
-            f"\"import torch; s = torch.load('{path}', weights_only=False); torch.save({{'teacher': s['teacher']}} if "
-            f"'teacher' in s else s, '{path.with_suffix('')}_weights.pt')\""
-        ) from error
-    except (RuntimeError, *BROKEN) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(f"{path}: damaged, or not an adapter file ({reason}); train or copy it again") from error
+        tower = {match[1]: tensor for name, tensor in state.items() if (match := _TOWER.fullmatch(name))}
+        if not all(torch.is_tensor(tensor) for tensor in tower.values()):
+            raise ValueError("not all of its weights are tensors")
+        return tower
 
 
 def _objects_made_inert() -> contextlib.AbstractContextManager[object]:
@@ -124,10 +125,8 @@ def _settings(path: Path) -> dict[object, object]:
     file = path.parent / "configs.txt"
     if not file.is_file():
         return {}
-    try:
+    with reading(f"{file}: not the printed form of a Python dict", "copy it again"):
         tree = ast.parse(file.read_text(encoding="utf-8").strip(), mode="eval")
-    except (SyntaxError, ValueError, RecursionError, MemoryError, OSError) as error:
-        raise InputError(f"{file}: not the printed form of a Python dict ({error}); copy it again") from error
     return {
         key.value: value.value
         for node in ast.walk(tree)

@@ -8,11 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save
 
-from imo.bounds import BROKEN
-from imo.errors import InputError
+from imo.errors import reading
 
 _FORMAT = "imo-adapter-1"
 PARTS = ("down.weight", "down.bias", "up.weight", "up.bias")
@@ -41,8 +40,10 @@ class StoredAdapters:
     def __post_init__(self) -> None:
         if not self.states or any({*state} != {*PARTS} for state in self.states):
             raise ValueError("not down and up with weight and bias for each block")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout {self.dropout}")
+        if not 0 <= self.dropout < 1 or not math.isfinite(self.scale):
+            raise ValueError(f"scale {self.scale}, dropout {self.dropout}")
+        if self.states[0]["down.weight"].ndim != 2:
+            raise ValueError(f"down.weight of shape {tuple(self.states[0]['down.weight'].shape)}")
         shapes = [(self.bottleneck, self.width), (self.bottleneck,), (self.width, self.bottleneck), (self.width,)]
         if any([tuple(state[part].shape) for part in PARTS] != shapes for state in self.states):
             raise ValueError("sizes differ between blocks")
@@ -79,7 +80,7 @@ class StoredAdapters:
         Raises:
             InputError: the file is damaged or of another kind.
         """
-        try:
+        with reading(f"{path}: damaged, or not an adapter file", "train or copy it again"):
             with safe_open(path, framework="pt") as file:
                 settings = json.loads((file.metadata() or {})[_FORMAT])
                 tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
@@ -91,5 +92,3 @@ class StoredAdapters:
                 raise ValueError(f"holds {', '.join(tensors)}")
             scale, dropout = float(settings["scale"]), float(settings["dropout"])
             return cls(states, scale, dropout, str(settings["backbone_sha256"]))
-        except (SafetensorError, *BROKEN) as error:
-            raise InputError(f"{path}: damaged, or not an adapter file ({error}); train or copy it again") from error

@@ -8,7 +8,7 @@ from clip import tokenize
 import imo
 from imo.model.adapter import adapters_of
 from imo.model.assets import shipped_adapter
-from imo.model.encode import forward_images, in_blocks
+from imo.model.encode import forward_images, in_blocks, prompts_of
 
 
 @torch.no_grad()
@@ -168,3 +168,13 @@ def test_an_interrupted_block_is_given_before_the_interrupt():
     assert torch.equal(next(blocks)["clip"], torch.tensor([[1.0] * 3] * 2 + [[0.0] * 3]))
     with pytest.raises(KeyboardInterrupt):
         next(blocks)
+
+
+@pytest.mark.parametrize("template", ["{name}", "{} {x}", "{", "}", "{:>9}", "{0}", "{}{}", "", "a"])
+def test_a_template_has_one_place_for_the_name_and_no_other_braces(template):
+    with pytest.raises(imo.InputError, match=r"^templates: expected one '\{\}'"):
+        prompts_of(["cat"], [template])
+
+
+def test_a_name_may_hold_anything():
+    assert prompts_of(["{0}_{"], ["a {}.", "{}"]) == ["a {0} {.", "{0} {"]

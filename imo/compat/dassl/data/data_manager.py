@@ -11,6 +11,8 @@ from tabulate import tabulate
 from torch.utils.data import DataLoader
 from yacs.config import CfgNode
 
+from imo.errors import InputError
+
 from .datasets import Datum, build_dataset
 from .samplers import build_sampler
 from .transforms import build_transform
@@ -61,7 +63,7 @@ def build_data_loader(
         pin_memory=torch.cuda.is_available() and cfg.USE_CUDA,
     )
     if len(loader) == 0:
-        raise ValueError("the data loader has no batch: its data are empty, or its sampler draws less than one")
+        raise InputError("DATALOADER: no batch; the data are empty, or the sampler draws less than BATCH_SIZE")
     return loader
 
 

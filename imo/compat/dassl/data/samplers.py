@@ -10,6 +10,8 @@ import numpy as np
 from torch.utils.data import RandomSampler, Sampler, SequentialSampler
 from yacs.config import CfgNode
 
+from imo.errors import InputError
+
 from .datasets import Datum
 
 AVAI_SAMPLERS = ["RandomSampler", "SequentialSampler", "RandomClassSampler"]
@@ -24,15 +26,18 @@ class RandomClassSampler(Sampler[int]):
 
     def __init__(self, data_source: Sequence[Datum], batch_size: int, n_ins: int) -> None:
         if batch_size < n_ins:
-            raise ValueError(f"batch_size={batch_size} must be no less than n_ins={n_ins}")
+            raise InputError(
+                f"DATALOADER: BATCH_SIZE {batch_size} must be no less than N_INS {n_ins} of RandomClassSampler"
+            )
         self.n_ins = n_ins
         self.classes_per_batch = batch_size // n_ins
         self.index_by_label: defaultdict[int, list[int]] = defaultdict(list)
         for index, item in enumerate(data_source):
             self.index_by_label[item.label].append(index)
         if len(self.index_by_label) < self.classes_per_batch:
-            raise ValueError(
-                f"a batch needs {self.classes_per_batch} classes, but there are {len(self.index_by_label)}"
+            raise InputError(
+                f"DATALOADER: a batch of RandomClassSampler has {self.classes_per_batch} classes (BATCH_SIZE / N_INS), "
+                f"and there are {len(self.index_by_label)}; lower BATCH_SIZE"
             )
         # How many items an epoch takes depends on chance, so the length is that of a trial epoch.
         self.length = sum(1 for _ in self)
