@@ -203,7 +203,7 @@ def test_adapter_then_shift(compare, tmp_path, assets):
         ({"shots": "-3"}, ("SHOTS", "at least 1", "'-3'")),
         ({"shots": "many"}, ("SHOTS", "at least 1", "'many'")),
         ({"seeds": "one"}, ("SEEDS", "'one'")),
-        ({"data": "no/such/folder"}, ("no/such/folder", "DATA")),
+        ({"data": "no/such/folder", "dataset": "dtd"}, ("no/such/folder", "DATA")),
         ({"data": ""}, ("--data", "empty")),
     ],
 )

@@ -117,9 +117,9 @@ def test_rows_are_computed_once_by_what_they_depend_on(bench):
         return batch.mean((2, 3))
 
     rows = trainer.views.rows(items, {"what": "means"}, means, "means")
-    assert rows.shape == (20, 3) and rows.dtype == torch.float32 and sum(calls) == 20
+    assert rows.shape == (20, 3) and rows.dtype == torch.float32 and len(calls) == 1
     assert torch.equal(trainer.views.rows(items[::-1], {"what": "means"}, means, "means"), rows.flip(0))
-    assert sum(calls) == 20
+    assert len(calls) == 1
     other = trainer.views.rows(items, {"what": "twice"}, lambda batch: 2 * means(batch), "means")
     torch.testing.assert_close(other, 2 * rows)
     assert trainer.views.encoded["rows"] == 40

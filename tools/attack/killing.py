@@ -157,7 +157,7 @@ def attacks(folder: Path) -> dict[str, Attack]:
         "make": lambda place: [["datasets", "prepare", "Digits", "--root", str(place / "data")]],
         "prepare": lambda place: [["datasets", "prepare", "OxfordPets", "--root", str(place / "data")]],
         "prepare twice": lambda place: [["datasets", "prepare", "OxfordPets", "--root", str(place / "data")]] * 2,
-        "thrice": lambda place: [one(place)] * 3,
+        "thrice": lambda place: [*[one(place)] * 3, prune(place)],
         "adapter twice": lambda place: [adapter(place)] * 2,
         "one store": lambda place: [one(place), other(place), prune(place)],
         "sweep": lambda place: [sweep(place)],

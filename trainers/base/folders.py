@@ -13,7 +13,7 @@ from dassl.utils import load_checkpoint
 from torch import nn
 
 from imo.errors import InputError, reading
-from imo.files import refuse_links
+from imo.files import drop_leftovers, refuse_links
 from imo.results import FILE_NAME, Result, read_result
 from imo.trainers.base.inputs import Inputs, differences, fingerprint, is_of_method, is_of_training
 
@@ -23,7 +23,7 @@ REMEDY = "choose another --output-dir (OUTPUT for scripts), or remove it, or sta
 
 def finished(folder: str | Path, settings: Inputs, data: Callable[[], Inputs]) -> Result | None:
     """The result in a run's output folder, if it is the one that would be found again; else None. Where there is one
-    that data or code have left behind, a line says why.
+    that data or code have left behind, a line says why. What killed processes left in the folder goes.
 
     Args:
         folder: the output folder.
@@ -33,6 +33,8 @@ def finished(folder: str | Path, settings: Inputs, data: Callable[[], Inputs]) -
     Raises:
         InputError: the result is damaged, or of other settings or weights; it is neither used nor overwritten.
     """
+    for place in (Path(folder), *Path(folder).glob("*")):  # and in those of its models
+        drop_leftovers(str(place))
     result = read_result(folder)
     if result is None:
         return None

@@ -1,5 +1,7 @@
 """A run's output folder."""
 
+import os
+
 import pytest
 import torch
 from torch import nn
@@ -60,3 +62,13 @@ def test_what_is_no_checkpoint(tmp_path, content):
     torch.save(content, tmp_path / "state")
     with pytest.raises(InputError, match="x is damaged"), folders.checkpoint_errors("x", "remove it"):
         folders.recorded(tmp_path / "state")
+
+
+def test_what_killed_processes_left_goes_when_a_run_is_looked_at(left):
+    for place in (left, left / "cache"):
+        half = place / ".imo-tmp.0123456789ab-elsewhere"
+        half.touch()
+        os.utime(half, (1, 1))
+    (left / "results.json").unlink()
+    assert folders.finished(left, {}, dict) is None
+    assert not list(left.rglob(".imo-tmp*")) and (left / "notes.txt").exists()
