@@ -21,7 +21,7 @@ from imo.trainers.adapter.objectives import Objective, Supervised
 from imo.trainers.adapter.progress import Progress
 from imo.trainers.adapter.steps import Stepper, gradient_scaler
 from imo.trainers.adapter.validation import test, validate
-from imo.trainers.base import distributed
+from imo.trainers.base import distributed, folders
 from imo.trainers.base.clip_trainer import ClipTrainer
 from imo.trainers.base.folders import Record
 from imo.trainers.base.foreign import protocol_of
@@ -100,7 +100,8 @@ class IMOAdapter(ClipTrainer):
         """Also restore the random generators, the scaler and the seconds; see `ClipTrainer`."""
         epoch = super().resume_model_if_exist(directory)
         if epoch:
-            self.progress.resume()
+            with folders.checkpoint_errors(f"--resume: the checkpoint in {directory}", "remove it"):
+                self.progress.resume()
         return epoch
 
     def init_writer(self, log_dir: str) -> None:

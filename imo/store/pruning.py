@@ -19,7 +19,6 @@ from imo.locks import holding
 from imo.store.features import lock_of
 from imo.store.shards import SUFFIX, DamagedShard, Shard, write_shard
 
-_NAMES = ("backbone", "adapter", "view", "dtype", "autocast")  # entries of space.json that are texts
 _MERGED_ROWS = 32768  # about how many rows small shards are merged to
 
 

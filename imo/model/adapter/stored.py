@@ -40,8 +40,8 @@ class StoredAdapters:
     def __post_init__(self) -> None:
         if not self.states or any({*state} != {*PARTS} for state in self.states):
             raise ValueError("not down and up with weight and bias for each block")
-        if not 0 <= self.dropout < 1 or not math.isfinite(self.scale):
-            raise ValueError(f"scale {self.scale}, dropout {self.dropout}")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout {self.dropout}")
         if self.states[0]["down.weight"].ndim != 2:
             raise ValueError(f"down.weight of shape {tuple(self.states[0]['down.weight'].shape)}")
         shapes = [(self.bottleneck, self.width), (self.bottleneck,), (self.width, self.bottleneck), (self.width,)]
