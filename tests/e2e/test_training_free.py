@@ -242,7 +242,7 @@ def test_isoclips_ranges_can_be_set_and_are_kept_for_other_test_sets(bench):
     [
         ((*ISOCLIP, "IMO.ISOCLIP.TOP", 32), ("IMO.ISOCLIP", "first 32", "of 32")),
         ((*ISOCLIP, "IMO.ISOCLIP.TOP", 20, "IMO.ISOCLIP.BOTTOM", 12), ("IMO.ISOCLIP", "of 32", "less than 32")),
-        ((*ISOCLIP, "IMO.ISOCLIP.BOTTOM", -2), ("IMO.ISOCLIP", "0 or more")),
+        ((*ISOCLIP, "IMO.ISOCLIP.BOTTOM", -2), ("IMO.ISOCLIP.BOTTOM", "at least -1")),
         (("IMO.CORRECTION", "nonesuch"), ("IMO.CORRECTION", "none, adapter, isoclip", "'nonesuch'")),
         (("IMO.CORRECTION", "adapter", "IMO.ADAPTER", ""), ("IMO.ADAPTER", "bash scripts/imo_adapter.sh")),
     ],
