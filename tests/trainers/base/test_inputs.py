@@ -4,26 +4,13 @@ import os
 import types
 
 import pytest
-from dassl.config import get_cfg_default
 
-from imo import trainers
 from imo.files import file_sha256
 from imo.trainers.base import inputs
-from imo.workbench import extend_cfg
-
-trainers.register()
 
 
 def settings(cfg):
     return inputs.fingerprint(inputs.settings_of(cfg))
-
-
-@pytest.fixture
-def cfg():
-    cfg = get_cfg_default()
-    extend_cfg(cfg)
-    cfg.TRAINER.NAME, cfg.MODEL.BACKBONE.NAME = "TipXPP", "glyph"
-    return cfg
 
 
 @pytest.mark.parametrize(

@@ -1,22 +1,8 @@
 """A method's options as config nodes."""
 
-import pytest
-from dassl.config import get_cfg_default
 from yacs.config import CfgNode
 
-from imo import trainers
 from imo.trainers.base import METHODS, options
-from imo.workbench import extend_cfg
-
-trainers.register()
-
-
-@pytest.fixture
-def cfg():
-    cfg = get_cfg_default()
-    extend_cfg(cfg)
-    cfg.TRAINER.NAME, cfg.MODEL.BACKBONE.NAME = "TipXPP", "glyph"
-    return cfg
 
 
 def test_options_are_the_arguments_of_init(cfg):
