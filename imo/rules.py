@@ -76,7 +76,15 @@ def either(*rules: Rule) -> Rule:
     return Rule(" or ".join(rule.expected for rule in rules), lambda value: any(rule.fits(value) for rule in rules))
 
 
-TEXT = Rule("a text without null characters", lambda value: isinstance(value, str) and "\0" not in value)
+def _is_text(value: Any) -> bool:
+    try:
+        return isinstance(value, str) and b"\0" not in value.encode()
+    except UnicodeEncodeError:  # bytes of a command line that are no UTF-8, which no JSON takes
+        return False
+
+
+TEXT = Rule("a text in UTF-8 without null characters", _is_text)
+PATH = Rule("a path without null characters", lambda value: isinstance(value, str) and "\0" not in value)
 FLAG = Rule("True or False", lambda value: isinstance(value, bool))
 SHARE = number(0, 1)
 

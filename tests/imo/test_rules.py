@@ -5,7 +5,7 @@ import re
 import pytest
 
 import imo
-from imo.rules import FLAG, TEXT, check, either, like, number, one_of, several, whole
+from imo.rules import FLAG, PATH, TEXT, check, either, like, number, one_of, several, whole
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,8 @@ from imo.rules import FLAG, TEXT, check, either, like, number, one_of, several, 
         (several(whole(1), 2, 2), ((1, 2), [1, 2]), ((1,), (1, 2, 3), (1, None), 5, None, "12")),
         (several(TEXT), ((), ("a",)), ([None], "a")),
         (either(several(TEXT), TEXT), ("a", ["a"]), (None, [1])),
-        (TEXT, ("", "a"), ("a\0", None, b"a")),
+        (TEXT, ("", "a", "ä"), ("a\0", "\udcff", None, b"a")),
+        (PATH, ("a", "\udcff"), ("a\0", None)),
         (FLAG, (True, False), (1, None, "True")),
         (like(4), (7,), (None, 0.5)),
         (like(0.5), (7, 0.1), (None, float("inf"))),

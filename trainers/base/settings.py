@@ -9,7 +9,7 @@ import importlib
 from typing import Any
 
 from imo.compat.transforms import AVAI_CHOICES
-from imo.rules import FLAG, SHARE, TEXT, Rule, either, number, one_of, several, whole
+from imo.rules import FLAG, PATH, SHARE, TEXT, Rule, either, number, one_of, several, whole
 from imo.trainers.base.corrections import ENCODERS
 
 _COUNT = whole(1, 10**6)
@@ -47,7 +47,7 @@ def shared_rules() -> dict[str, Rule]:
             "GB_K": Rule("an odd whole number of at least 1", lambda value: whole(1).fits(value) and value % 2 == 1),
         },
         "DATASET.": {
-            "ROOT": TEXT, "NAME": TEXT, "SOURCE_DOMAINS": several(TEXT), "TARGET_DOMAINS": several(TEXT),
+            "ROOT": PATH, "NAME": TEXT, "SOURCE_DOMAINS": several(TEXT), "TARGET_DOMAINS": several(TEXT),
             "NUM_LABELED": whole(), "NUM_SHOTS": whole(-1), "VAL_PERCENT": SHARE, "STL10_FOLD": whole(),
             "CIFAR_C_TYPE": TEXT, "CIFAR_C_LEVEL": whole(), "ALL_AS_UNLABELED": FLAG,
         },
