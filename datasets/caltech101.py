@@ -21,5 +21,4 @@ class Caltech101(SplitDataset):
         "101_ObjectCategories/": "https://data.caltech.edu/records/mzrjq-6wc02 (caltech-101.zip, the .tar.gz inside)",
         "split_zhou_Caltech101.json": drive("1hyarUivQE36mY6jSomru6Fjd-JzwcCzN"),
     }
-    mirrors = {"101_ObjectCategories": "caltech-101/101_ObjectCategories"}  # the zip's own folder
     torchvision = Torchvision("Caltech101", {"caltech101/101_ObjectCategories": "101_ObjectCategories"})

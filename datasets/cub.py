@@ -20,4 +20,3 @@ class CUB(SplitDataset):
         "images/": "https://data.caltech.edu/records/65de6-vp158 (CUB_200_2011.tgz, its folder images)",
         "split_alexey_cub.json": IMO_RELEASE,
     }
-    mirrors = {"images": "CUB_200_2011/images"}  # the archive as it unpacks

@@ -18,5 +18,4 @@ class DescribableTextures(SplitDataset):
         "images/": "https://www.robots.ox.ac.uk/~vgg/data/dtd (dtd-r1.0.1.tar.gz)",
         "split_zhou_DescribableTextures.json": drive("1u3_QfB467jqHgNXC00UIzbLZRQCg2S7x"),
     }
-    mirrors = {"images": "dtd/images"}  # the archive, unpacked in a folder of its own
     torchvision = Torchvision("DTD", {"dtd/dtd/images": "images"})

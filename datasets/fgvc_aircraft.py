@@ -19,7 +19,7 @@ class FGVCAircraft(SplitDataset):
     templates = ("a photo of a {}, a type of aircraft.",)
     sizes = Sizes(100, 3334, 3333, 3333)
     sources = dict.fromkeys(("images/", *LISTS), ARCHIVE)
-    unfit = {"data": "the archive's folder: move its content one folder up"}
+    mirrors = {name: f"data/{name}" for name in ("images", *LISTS)}  # the archive's folder
     torchvision = Torchvision("FGVCAircraft", {f"fgvc-aircraft-2013b/data/{name}": name for name in ("images", *LISTS)})
 
     def fallback(self) -> Split:

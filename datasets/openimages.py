@@ -11,12 +11,11 @@ from collections.abc import Mapping
 
 from dassl.data.datasets import DATASET_REGISTRY
 
-from imo.datasets.base import Item, Split, SplitDataset, stratified
+from imo.datasets.base import PARTS, Item, Split, SplitDataset, stratified
 from imo.errors import reading
 from imo.files import atomic_path
 
 SITE = "https://storage.googleapis.com/openimages/web/download.html"
-PARTS = {"train": "train", "validation": "val", "val": "val", "test": "test"}  # {in the column type: part of the split}
 COUNTS = {"train": 200, "validation": 10, "test": 10}  # images of each class sampled from the official labels
 
 

@@ -26,7 +26,7 @@ class StanfordCars(SplitDataset):
         "cars_test_annos_withlabels.mat": "https://github.com/pytorch/vision/issues/7545",
     }
     unfit = {"car_ims": "numbers the images anew, so that no split fits; take a copy with cars_train/ and cars_test/"}
-    mirrors = {"cars_train": "cars_train/cars_train", "cars_test": "cars_test/cars_test"}  # Kaggle's folders
+    mirrors = {"cars_test_annos_withlabels.mat": "cars_test_annos_withlabels (1).mat"}  # Kaggle's name
 
     def fallback(self) -> Split:
         train, val = hold_out(self.annotated("cars_train", "devkit/cars_train_annos.mat"))

@@ -1,4 +1,4 @@
-"""Hashing and reading files, and writing them so that no half-written file is left."""
+"""Hashing files, and writing them so that no half-written file is left."""
 
 from __future__ import annotations
 
@@ -12,13 +12,11 @@ import platform
 import secrets
 import shutil
 import time
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
-from PIL import Image
 
 from imo.errors import InputError, reading
 from imo.locks import lock
@@ -185,23 +183,3 @@ def not_following(path: str, flags: int) -> int:
     """
     refuse_links(path, Path(path).parent)
     return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
-
-
-def open_image(path: str | Path) -> Image.Image:
-    """Read an image file, as RGB.
-
-    Raises:
-        InputError: the file is missing, damaged, no image, or so large that Pillow warns of it.
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            opened = Image.open(path)
-        with opened as image:
-            if image.mode.startswith("I"):  # 16 bits a pixel: Pillow's convert would clip nearly all to white
-                return image.point(lambda value: value / 256).convert("RGB")
-            return image.convert("RGB")
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise InputError(f"{path}: image is too large ({error}); make it smaller") from error
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
-        raise InputError(f"{path}: image cannot be read ({error}); restore the file") from error

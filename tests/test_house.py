@@ -72,7 +72,7 @@ def house(tmp_path, monkeypatch, capfd):
     }
     files |= {
         f"imo/{name}.py": ""
-        for name in ("results", "protocol", "checks", "files", "pieces", "rules", "bounds", "locks", "errors")
+        for name in ("results", "protocol", "checks", "files", "images", "pieces", "rules", "bounds", "locks", "errors")
     }
     rooms = (*ROOMS, *(f"imo/{name}" for name in ("model", "classify", "measure", "store", "compat", "compat/dassl")))
     files |= {f"{room}/__init__.py": "" for room in rooms}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import functools
+import io
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,25 +19,43 @@ class MissingFile(InputError):
     """A file or folder that a dataset needs is not there."""
 
 
-def mirrored(path: str, dataset_dir: str, mirrors: Mapping[str, str]) -> str:
-    """The path under which a file or folder of a dataset is found.
+def found_at(path: str, dataset_dir: str, mirrors: Mapping[str, str]) -> str:
+    """The path under which a file or folder of a dataset is found; `path` itself if it is nowhere.
+
+    Copies of a dataset are laid out in many ways. Let <name> be the first part of `path` below `dataset_dir`. A folder
+    <name> may lie in another <name>. If there is none, it is looked for under its other name in `mirrors`, in the
+    folders of `dataset_dir` (an archive unpacked in a folder of its own) and, for images in class folders, in these
+    places without <name>. Where several folders have it, none is taken.
 
     Args:
         path: where it usually is.
         dataset_dir: the dataset's folder.
-        mirrors: {usual: other}, folders below `dataset_dir`. If `other` is there and `usual` is not, or if `other` lies
-            inside `usual`, a path below `usual` becomes the same path below `other`.
+        mirrors: {usual name: other name}.
     """
-    for usual, other in mirrors.items():
-        usual, other = (os.path.join(dataset_dir, name) for name in (usual, other))
-        inside = other.startswith(f"{usual}{os.sep}")
-        if (
-            f"{path}{os.sep}".startswith(f"{usual}{os.sep}")
-            and os.path.isdir(other)
-            and (inside or not os.path.isdir(usual))
-        ):
-            return other + path[len(usual) :]
+    name, _, rest = path[len(dataset_dir) + 1 :].partition(os.sep)
+    if not path.startswith(dataset_dir + os.sep) or not os.path.isdir(dataset_dir):
+        return path
+    usual = os.path.join(dataset_dir, name)
+    if os.path.exists(usual):
+        inner = os.path.join(usual, name, rest).rstrip(os.sep)
+        return inner if os.path.exists(inner) and (not os.path.exists(path) if rest else os.path.isdir(inner)) else path
+    wrappers = [entry.path for entry in os.scandir(dataset_dir) if entry.is_dir() and entry.name[0] != "."]
+    ends = [name, *([mirrors[name]] if name in mirrors else []), *([""] if os.path.dirname(rest) else [])]
+    for folders in ([dataset_dir], wrappers):
+        for end in ends:
+            places = [os.path.join(folder, end, rest).rstrip(os.sep) for folder in folders]
+            there = [place for place in places if os.path.exists(place)]
+            if len(there) == 1:
+                return there[0]
     return path
+
+
+def _instead(path: str) -> str:
+    """What is in the folder in which a file or folder is missing, in words, the first few."""
+    while path != os.path.dirname(path) and not os.path.isdir(path):
+        path = os.path.dirname(path)
+    there = sorted(f"{e.name}{'/' if e.is_dir() else ''}" for e in os.scandir(path) if e.name[0] != ".")
+    return f"; {path} has {', '.join(there[:5])}{f' and {len(there) - 5:,} more' if there[5:] else ''}" if there else ""
 
 
 class Annotations:
@@ -44,7 +64,7 @@ class Annotations:
     Attributes:
         dataset_dir: the dataset's folder.
         sources: {file or folder: where to get it}, for error messages.
-        mirrors: see `mirrored`.
+        mirrors: see `found_at`.
         reading: path of the file read last, for errors found in its content.
     """
 
@@ -53,9 +73,25 @@ class Annotations:
     mirrors: Mapping[str, str] = {}
     reading = ""
 
+    @functools.cached_property
+    def _homes(self) -> dict[str, str]:
+        """{first part of a path below `dataset_dir`: the folder or file that stands for it}, as found so far."""
+        return {}
+
     def mirrored(self, path: str) -> str:
-        """The path under which a file or folder is found; see the function of this name."""
-        return mirrored(path, self.dataset_dir, self.mirrors)
+        """The path under which a file or folder is found; see `found_at`. The first of a folder decides for all."""
+        name, _, rest = path[len(self.dataset_dir) + 1 :].partition(os.sep)
+        if not path.startswith(self.dataset_dir + os.sep):
+            return path
+        if name not in self._homes:
+            found = found_at(path, self.dataset_dir, self.mirrors)
+            if found == path and not rest:
+                return path
+            self._homes[name] = found[: len(found) - len(rest)].rstrip(os.sep)
+        home = self._homes[name]
+        if home.startswith(os.path.join(self.dataset_dir, name)) and path.startswith(home):  # has been found already
+            return path
+        return os.path.join(home, rest).rstrip(os.sep)
 
     def located(self, name: str) -> str:
         """The path of a file or folder.
@@ -65,7 +101,7 @@ class Annotations:
         """
         path = self.mirrored(os.path.join(self.dataset_dir, name))
         if not os.path.exists(path):
-            raise MissingFile(f"{path}: missing; {self.where(path)}")
+            raise MissingFile(f"{path}: missing; {self.where(path)}{_instead(path)}")
         return path
 
     def where(self, path: str) -> str:
@@ -97,7 +133,7 @@ class Annotations:
         Raises:
             InputError: the first line does not name all of `columns`.
         """
-        rows = csv.DictReader(self.text(name).splitlines())
+        rows = csv.DictReader(io.StringIO(self.text(name), newline=""))
         lacking = [column for column in columns if column not in (rows.fieldnames or ())]
         if lacking:
             raise InputError(

@@ -19,7 +19,8 @@ from PIL import Image, ImageFilter
 from tqdm import tqdm
 
 from imo.datasets.base.splits import Item
-from imo.files import atomic_path, open_image, refuse_links
+from imo.files import atomic_path, refuse_links
+from imo.images import open_image
 
 _SMALLEST = 28  # pixels; smaller images are enlarged to it first, since noise on 8 x 8 pixels hides everything
 Pixels = npt.NDArray[Any]
@@ -115,7 +116,9 @@ def _below(place: str) -> str:
     return os.path.join("elsewhere", digest, os.path.basename(place))
 
 
-def corrupted_copy(items: Sequence[Item], image_dir: str, dataset_dir: str, corruption: str) -> list[Item]:
+def corrupted_copy(
+    items: Sequence[Item], image_dir: str, dataset_dir: str, corruption: str, upright: bool = False
+) -> list[Item]:
     """The items with corrupted images, which are written below <dataset_dir>/corrupted unless they are there.
 
     Args:
@@ -124,19 +127,20 @@ def corrupted_copy(items: Sequence[Item], image_dir: str, dataset_dir: str, corr
             those of images elsewhere are below its folder `elsewhere`.
         dataset_dir: the dataset's folder.
         corruption: <name>-<severity>, a name of CORRUPTIONS and 1..5.
+        upright: as for `open_image`; copies that were turned lie in <corruption>-upright.
 
     Raises:
         InputError: a folder to write to is a link.
     """
     name, _, severity = corruption.rpartition("-")
-    folder = os.path.join(dataset_dir, "corrupted", corruption)
+    folder = os.path.join(dataset_dir, "corrupted", f"{corruption}-upright" if upright else corruption)
     places = [os.path.relpath(item.impath, image_dir) for item in items]
     copies = [os.path.join(folder, _below(place if place.endswith(".png") else f"{place}.png")) for place in places]
     todo = [i for i, copy in enumerate(copies) if not os.path.isfile(copy)]
     for place in {os.path.dirname(copies[i]) for i in todo}:
         refuse_links(place, dataset_dir)
     for i in tqdm(todo, desc=f"Writing {corruption}", disable=not todo):
-        image = open_image(items[i].impath)
+        image = open_image(items[i].impath, upright)
         if min(image.size) < _SMALLEST:
             ratio = _SMALLEST / min(image.size)
             image = image.resize((round(image.width * ratio), round(image.height * ratio)), Image.Resampling.BICUBIC)

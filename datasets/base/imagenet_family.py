@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from imo.datasets.base.split_dataset import SplitDataset
-from imo.datasets.base.splits import Item, Split, is_image
+from imo.datasets.base.splits import Item, Split
 from imo.errors import InputError
 from imo.files import atomic_path, read_json
+from imo.images import is_image
 from imo.model.templates import SELECTED
 
 SCAN = "scan.json"  # in the dataset's folder; see `scan`
@@ -94,7 +95,8 @@ def scan(folder: str, cache: str) -> dict[str, list[str]]:
         key = os.path.relpath(entry.path, os.path.dirname(cache)).replace(os.sep, "/")
         record, mtime_ns = kept.get(key), entry.stat().st_mtime_ns
         if not (isinstance(record, dict) and record.get("mtime_ns") == mtime_ns and _whole(record)):
-            files = sorted(name for name in os.listdir(entry.path) if is_image(name))
+            shown = (name for name in os.listdir(entry.path) if name[0] != ".")
+            files = sorted(name for name in shown if is_image(os.path.join(entry.path, name)))
             kept[key] = record = {"mtime_ns": mtime_ns, "entries": len(files), "files": files}
             changed = True
         if record["files"]:

@@ -6,7 +6,7 @@ from yacs.config import CfgNode
 
 from imo.datasets.base.corruptions import CORRUPTIONS
 from imo.protocol import VALIDATIONS
-from imo.rules import TEXT, Rule, one_of, several
+from imo.rules import FLAG, TEXT, Rule, one_of, several
 
 _COPIES = {f"{name}-{severity}" for name in CORRUPTIONS for severity in range(1, 6)}
 RULES = {
@@ -16,6 +16,7 @@ RULES = {
         f"<name>-<severity 1..5> with a name of {', '.join(CORRUPTIONS)}",
         lambda value: isinstance(value, str) and value in {"", *_COPIES},
     ),
+    "DATASET.EXIF": FLAG,
     "DATASET.CFG": TEXT,
     "DATASET.SHIFTS": several(TEXT),
 }
@@ -32,6 +33,9 @@ def extend_cfg(cfg: CfgNode) -> None:
     cfg.DATASET.VALIDATION = "full"
     # Corrupt the test images: <name>-<severity 1..5>, for instance gaussian_noise-3.
     cfg.DATASET.CORRUPTION = ""
+    # Turn images as their EXIF orientation says, as photos of phones need it. The field's code does not, so published
+    # datasets are read as their pixels lie; configs/datasets/folder.yaml, the pattern for one's own, turns it on.
+    cfg.DATASET.EXIF = False
     # The trainer config that scripts take where none is named.
     cfg.DATASET.CFG = "vit_b16"
     # What scripts/shift.sh tests on where no target is named: datasets, or corruptions of this one.

@@ -10,10 +10,11 @@ from yacs.config import CfgNode
 
 from imo.datasets.base.annotations import Annotations, MissingFile
 from imo.datasets.base.corruptions import corrupted_copy
+from imo.datasets.base.folders import class_folders
 from imo.datasets.base.options import RULES
 from imo.datasets.base.saved import subset
 from imo.datasets.base.sources import Sizes, Torchvision
-from imo.datasets.base.splits import Item, Split, checked, class_folders, load_split, stratified
+from imo.datasets.base.splits import Item, Split, checked, load_split, part_of, stratified
 from imo.datasets.base.subsets import class_half, protocol_of, subsample_classes
 from imo.errors import InputError, reason
 from imo.rules import check
@@ -36,7 +37,7 @@ class SplitDataset(Annotations, DatasetBase):
         renamed: {class folder: class name}, for `folder_split`; other classes are named as their folders.
         sizes: published numbers of classes and images, which `imo datasets check` compares with.
         sources: {file or folder: where to get it}.
-        mirrors: {folder: where else it may be}, for copies of the dataset that are laid out in another way.
+        mirrors: {file or folder: its other name}, for copies of the dataset that are laid out in another way.
         unfit: {folder: why a copy of the dataset that has it cannot be used}.
         torchvision: how `imo datasets prepare` downloads it, or None.
 
@@ -63,7 +64,7 @@ class SplitDataset(Annotations, DatasetBase):
         options = cfg.DATASET
         check(cfg, RULES)
         root = os.path.abspath(os.path.expanduser(options.ROOT))
-        self.dataset_dir = os.path.join(root, self.dataset_dir)
+        self.dataset_dir = dataset_folder(self, root)
         self.image_dir = self.mirrored(os.path.normpath(os.path.join(self.dataset_dir, self.image_dir)))
         self.seed: int = cfg.SEED
         self.target_name: str = options.NAME
@@ -91,7 +92,7 @@ class SplitDataset(Annotations, DatasetBase):
             self.class_ids = [self.class_ids[label] for label in labels]
         train, val, test = subsample_classes(train, val, split.test, options.SUBSAMPLE_CLASSES)
         if options.CORRUPTION:
-            test = corrupted_copy(test, self.image_dir, self.dataset_dir, options.CORRUPTION)
+            test = corrupted_copy(test, self.image_dir, self.dataset_dir, options.CORRUPTION, options.EXIF)
             self.target_name = f"{options.NAME}-{options.CORRUPTION}"
         train_x, val_x, test_x = ([Datum(**item._asdict()) for item in part] for part in (train, val, test))
         super().__init__(train_x=train_x, val=val_x, test=test_x)
@@ -117,13 +118,12 @@ class SplitDataset(Annotations, DatasetBase):
         except InputError:
             raise
         except Exception as error:  # of whatever reads the dataset's own files
-            raise InputError(
-                f"{self.reading}: broken ({reason(error)}); get it anew: {self.where(self.reading)}"
-            ) from error
+            where = self.reading or self.dataset_dir
+            raise InputError(f"{where}: broken ({reason(error)}); get it anew: {self.where(where)}") from error
 
     def find_split(self) -> Split:
         """The split of the split file, or else of `fallback`, with absolute paths of images that are there."""
-        path = os.path.join(self.dataset_dir, self.split_file)
+        path = self.mirrored(os.path.join(self.dataset_dir, self.split_file))
         if os.path.isfile(path):
             print(f"Reading split from {path}")
             return self.placed(load_split(path), path)
@@ -145,18 +145,36 @@ class SplitDataset(Annotations, DatasetBase):
             InputError: a path leads out of the dataset's folder; or see `checked`.
         """
         folder = os.path.join(os.path.normpath(self.dataset_dir), "")
+        if split.train and not os.path.isdir(self.image_dir):
+            name = split.train[0].impath
+            found = self.mirrored(os.path.join(self.image_dir, name))
+            self.image_dir = found.removesuffix(os.sep + name) if found.endswith(os.sep + name) else self.image_dir
 
         def absolute(item: Item) -> Item:
             path = os.path.join(self.image_dir, item.impath)
+            if "\\" in item.impath and not os.path.exists(path):  # written on Windows
+                path = os.path.join(self.image_dir, item.impath.replace("\\", "/"))
             if self.confined:  # normalised, for `link/..` is not the folder that holds the link
                 path = os.path.normpath(path)
                 if not path.startswith(folder):
                     raise InputError(
                         f"{named_in}: {item.impath!r} leads out of {self.dataset_dir}; name images below it"
                     )
-            return item._replace(impath=self.mirrored(path))
+            return Item(self.mirrored(path), item.label, item.classname)
 
-        return checked(Split(*([absolute(item) for item in part] for part in split)), named_in)
+        split = Split(*([absolute(item) for item in part] for part in split))
+        for item in [item for part in split for item in part[:1] if not os.path.exists(item.impath)]:
+            top, inside, _ = item.impath[len(folder) :].partition(os.sep)
+            if item.impath.startswith(folder) and inside:
+                self.located(top)  # says what is there in its place
+        return checked(split, named_in)
+
+
+def dataset_folder(dataset: SplitDataset | type[SplitDataset], root: str) -> str:
+    """The folder of a dataset below a data root: its own, or the one that torchvision makes, if only that is there."""
+    usual = os.path.join(root, dataset.dataset_dir)
+    moves = dataset.torchvision.moves if dataset.torchvision and not os.path.exists(usual) else {}
+    return next((path for name in moves if os.path.isdir(path := os.path.join(root, name.split("/")[0]))), usual)
 
 
 def check_root(root: str) -> None:
@@ -169,6 +187,8 @@ def folder_split(dataset: SplitDataset) -> Split:
     """A `fallback` for images in class folders: each class is split by the shares of `stratified`."""
     found = class_folders(dataset.located(dataset.image_dir))
     names = [name for name in found if name not in dataset.ignored]
+    if names and all(map(part_of, names)):
+        raise InputError(f"{dataset.image_dir}: found {', '.join(names)}; expected the folders of all classes in it")
     return stratified(
         [Item(path, label, dataset.renamed.get(name, name)) for label, name in enumerate(names) for path in found[name]]
     )

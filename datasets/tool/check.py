@@ -13,7 +13,8 @@ from yacs.config import CfgNode
 
 from imo import datasets
 from imo.datasets.base import Sizes, SplitDataset
-from imo.datasets.base.annotations import mirrored
+from imo.datasets.base.annotations import found_at
+from imo.datasets.base.split_dataset import dataset_folder
 from imo.errors import InputError
 
 CONFIGS = Path(datasets.__file__).parent.parent / "configs" / "datasets"  # there in a checkout
@@ -64,7 +65,7 @@ def check(name: str, root: str | Path) -> tuple[bool, list[str]]:
     cfg = config(name, root)
     kind = DATASET_REGISTRY.get(cfg.DATASET.NAME)
     said = io.StringIO()
-    folder = os.path.join(os.path.abspath(root), kind.dataset_dir)
+    folder = dataset_folder(kind, os.path.abspath(root))
     notes = [f"{path}/: {why}" for path, why in kind.unfit.items() if os.path.exists(os.path.join(folder, path))]
     try:
         with contextlib.redirect_stdout(said):
@@ -76,9 +77,9 @@ def check(name: str, root: str | Path) -> tuple[bool, list[str]]:
         return False, [f"MISSING  {name}: {error}", *(f"         {line}" for line in (*notes, *missing))]
     notes += [line for line in said.getvalue().splitlines() if "split computed" in line]
     notes += [
-        f"{usual}/ is here as {other}/, accepted"
-        for usual, other in kind.mirrors.items()
-        if mirrored(os.path.join(folder, usual), folder, kind.mirrors) == os.path.join(folder, other)
+        f"{name} is here as {os.path.relpath(path, folder)}{'/' if name.endswith('/') else ''}, accepted"
+        for name, path in places(kind, root).items()
+        if os.path.relpath(path, folder) != name.rstrip("/")
     ]
     found, wanted = counts(dataset), kind.sizes
     fits = wanted is None or found == wanted
@@ -91,9 +92,13 @@ def check(name: str, root: str | Path) -> tuple[bool, list[str]]:
 
 def absent(kind: type[SplitDataset], root: str | Path) -> list[str]:
     """The files and folders in a dataset's `sources` that are not on disk."""
-    folder = os.path.join(os.path.abspath(root), kind.dataset_dir)
-    paths = {name: mirrored(os.path.join(folder, name.rstrip("/")), folder, kind.mirrors) for name in kind.sources}
-    return [name for name, path in paths.items() if not os.path.exists(path)]
+    return [name for name, path in places(kind, root).items() if not os.path.exists(path)]
+
+
+def places(kind: type[SplitDataset], root: str | Path) -> dict[str, str]:
+    """{file or folder in a dataset's `sources`: where it is, or should be}."""
+    folder = dataset_folder(kind, os.path.abspath(root))
+    return {name: found_at(os.path.join(folder, name.rstrip("/")), folder, kind.mirrors) for name in kind.sources}
 
 
 def counts(dataset: SplitDataset) -> Sizes:

@@ -51,7 +51,7 @@ def section(name: str, kind: type[SplitDataset]) -> str:
         lines += [f"* fetched by `prepare {name}`: {', '.join(f'`{to}`' for to in kind.torchvision.moves.values())}"]
     if kind.fallback is not SplitDataset.fallback and kind.split_file:
         lines += [f"* without `{kind.split_file}` the split is computed"]
-    lines += [f"* `{other}/` is accepted in place of `{usual}/`" for usual, other in kind.mirrors.items()]
+    lines += [f"* `{other}` is accepted in place of `{usual}`" for usual, other in kind.mirrors.items()]
     lines += [f"* `{path}/` cannot be used: {why}" for path, why in kind.unfit.items()]
     rows = [f"| `{path}` | {source} |" for path, source in kind.sources.items()]
     return "\n".join([*lines, "", "| file or folder | where to get it |", "|---|---|", *rows])

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from building import ROOT, build, dataset_class
-from layouts import FALLBACKS, KINDS, TEST_ONLY, WITH_SPLIT, picture, split_layout, write
+from building import ROOT, build, dataset_class, refused, rows
+from layouts import FALLBACKS, KINDS, TEST_ONLY, WITH_SPLIT, class_folders, picture, split_layout, write
 from PIL import Image
 
-from imo.files import open_image
+from imo.images import open_image
 
 
 def entries(dataset):
@@ -113,6 +113,16 @@ def test_a_set_for_testing_only_builds_no_cache(yaml, layouts_root, command):
         ("stanford_cars", "stanford_cars/cars_train", "stanford_cars/cars_train/cars_train"),
         ("imagenet_sketch", "imagenet-sketch/images", "imagenet-sketch/sketch"),
         ("eurosat", "eurosat/2750", "eurosat/EuroSAT_RGB"),
+        ("eurosat", "eurosat/2750", "eurosat/EuroSAT/2750"),
+        ("eurosat", "eurosat/2750", "eurosat/EuroSAT_RGB/EuroSAT_RGB"),
+        ("food101", "food-101/images", "food-101/food-101/images"),
+        ("food101", "food-101/images", "food-101/images/images"),
+        ("dtd", "dtd/images", "dtd/dtd/images"),
+        ("stanford_cars", "stanford_cars/devkit", "stanford_cars/car_devkit/devkit"),
+        ("oxford_flowers", "oxford_flowers", "flowers-102"),
+        ("caltech101", "caltech-101", "caltech101"),
+        ("oxford_pets", "oxford_pets", "oxford-iiit-pet"),
+        ("fgvc_aircraft", "fgvc_aircraft", "fgvc-aircraft-2013b"),
     ],
 )
 def test_a_mirror_s_spelling_is_accepted(yaml, before, after, tmp_path):
@@ -122,11 +132,122 @@ def test_a_mirror_s_spelling_is_accepted(yaml, before, after, tmp_path):
     (tmp_path / after).parent.mkdir(exist_ok=True, parents=True)
     (tmp_path / "aside").rename(tmp_path / after)
     mirrored = entries(build(yaml, tmp_path))
-    moved = {
+    assert mirrored == {
         part: [(path.replace(f"/{before}/", f"/{after}/"), *more) for path, *more in items]
         for part, items in usual.items()
     }
-    assert mirrored == moved
+
+
+def moved(folder, target):
+    """Everything in a folder, put into another, in it or not."""
+    children = sorted(folder.iterdir())
+    target.mkdir(parents=True, exist_ok=True)
+    for child in children:
+        child.rename(target / child.name)
+
+
+@pytest.mark.parametrize("yaml", [yaml for yaml in FALLBACKS if yaml not in ("folder", *TEST_ONLY)])
+def test_an_archive_may_lie_in_a_folder_of_its_own(yaml, tmp_path):
+    FALLBACKS[yaml][0](tmp_path)
+    usual = entries(build(yaml, tmp_path, NUM_SHOTS=-1))
+    folder = tmp_path / dataset_class(yaml).dataset_dir
+    shutil.rmtree(folder / "split_fewshot", ignore_errors=True)
+    moved(folder, folder / "archive")
+    inside = {
+        part: [(path.replace(f"{folder}/", f"{folder}/archive/"), *more) for path, *more in items]
+        for part, items in usual.items()
+    }
+    assert entries(build(yaml, tmp_path, NUM_SHOTS=-1)) == inside
+
+
+@pytest.mark.parametrize("yaml", ["dtd", "stanford_cars"])
+def test_the_split_file_may_lie_there_too(yaml, tmp_path):
+    split_layout(tmp_path, dataset_class(yaml))
+    usual = rows(build(yaml, tmp_path))
+    folder = tmp_path / dataset_class(yaml).dataset_dir
+    shutil.rmtree(folder / "split_fewshot", ignore_errors=True)
+    moved(folder, folder / "archive")
+    assert rows(build(yaml, tmp_path)) == usual
+
+
+def test_aircraft_as_its_archive_unpacks(tmp_path):
+    FALLBACKS["fgvc_aircraft"][0](tmp_path)
+    usual = rows(build("fgvc_aircraft", tmp_path))
+    folder = tmp_path / "fgvc_aircraft"
+    moved(folder, tmp_path / "aside")
+    moved(tmp_path / "aside", folder / "fgvc-aircraft-2013b/data")
+    assert rows(build("fgvc_aircraft", tmp_path)) == usual
+    moved(folder / "fgvc-aircraft-2013b", tmp_path / "fgvc-aircraft-2013b")
+    shutil.rmtree(folder)
+    assert rows(build("fgvc_aircraft", tmp_path)) == usual
+
+
+@pytest.mark.parametrize("yaml", [yaml for yaml in WITH_SPLIT if dataset_class(yaml).image_dir != "."])
+@pytest.mark.parametrize("around", ["", "archive"])
+def test_class_folders_may_lie_without_the_folder_around_them(yaml, around, tmp_path):
+    """As Kaggle has Caltech101, and torchvision SUN397: found by the images that the split names."""
+    kind = dataset_class(yaml)
+    split_layout(tmp_path, kind)
+    usual = build(yaml, tmp_path)
+    folder = tmp_path / kind.dataset_dir
+    shutil.rmtree(folder / "split_fewshot", ignore_errors=True)
+    moved(folder / kind.image_dir, folder / around)
+    (folder / kind.image_dir).rmdir()
+    dataset = build(yaml, tmp_path)
+    assert rows(dataset) == rows(usual)
+    assert dataset.image_dir == str(folder / around)
+    assert all(item.impath.startswith(str(folder / around / "")) for item in dataset.test)
+
+
+def test_sun397_as_torchvision_unpacks_it(tmp_path):
+    FALLBACKS["sun397"][0](tmp_path)
+    usual = rows(build("sun397", tmp_path))
+    moved(tmp_path / "sun397", tmp_path / "SUN397")
+    moved(tmp_path / "SUN397/SUN397", tmp_path / "SUN397")
+    (tmp_path / "SUN397/SUN397").rmdir()
+    (tmp_path / "sun397").rmdir()
+    assert rows(build("sun397", tmp_path)) == usual
+
+
+def test_cars_as_kaggle_has_them(tmp_path):
+    FALLBACKS["stanford_cars"][0](tmp_path)
+    usual = rows(build("stanford_cars", tmp_path))
+    folder = tmp_path / "stanford_cars"
+    for part in ("cars_train", "cars_test"):
+        moved(folder / part, tmp_path / part)
+        moved(tmp_path / part, folder / part / part)
+    (folder / "cars_test_annos_withlabels.mat").rename(folder / "cars_test_annos_withlabels (1).mat")
+    (folder / "car_devkit").mkdir()
+    (folder / "devkit").rename(folder / "car_devkit/devkit")
+    dataset = build("stanford_cars", tmp_path)
+    assert rows(dataset) == usual
+    assert {Path(item.impath).parts[-3:-1] for item in dataset.test} == {("cars_test", "cars_test")}
+
+
+def test_images_of_one_folder_do_not_stand_in_for_another_s(tmp_path):
+    """Training and test images of Cars have the same names."""
+    FALLBACKS["stanford_cars"][0](tmp_path)
+    (tmp_path / "stanford_cars/cars_train").rename(tmp_path / "aside")
+    refused("stanford_cars", tmp_path, "stanford_cars/cars_train: missing; get cars_train/ from", "has cars_test/")
+
+
+@pytest.mark.parametrize(
+    "yaml, found",
+    [("oxford_flowers", "flower_data/train/1"), ("caltech101", "accordion"), ("sun397", "data"), ("food101", "apple")],
+)
+def test_what_is_there_instead_is_named(yaml, found, tmp_path):
+    kind = dataset_class(yaml)
+    split_layout(tmp_path, kind)
+    folder = tmp_path / kind.dataset_dir
+    shutil.rmtree(folder / kind.image_dir)
+    picture(folder / found / "another.jpg")
+    refused(yaml, tmp_path, folder / kind.image_dir, "missing", f"{folder} has {found.split('/')[0]}/, split_", "get ")
+
+
+def test_parts_in_the_place_of_classes_are_refused(tmp_path):
+    class_folders(tmp_path / "food-101/images/train", ("apple_pie", "waffles"), 2)
+    class_folders(tmp_path / "food-101/images/test", ("apple_pie", "waffles"), 2)
+    refused("food101", tmp_path, "food-101/images: found test, train; expected the folders of all classes")
 
 
 @pytest.mark.parametrize("number, kind", list(enumerate(KINDS)))

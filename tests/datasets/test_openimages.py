@@ -59,9 +59,7 @@ def test_the_images_to_download_are_written_down_before_they_are_there(tmp_path,
     assert (folder / "oi_images-seed_1.txt").exists()
     (folder / "oi_images-seed_1.txt").unlink()
     (folder / "oi_data-seed_1.csv").unlink()
-    with pytest.raises(
-        InputError, match=r"images_classes/\w+\.jpg: image named in .*oi_data-seed_1\.csv is missing and \d+ more"
-    ):
+    with pytest.raises(InputError, match=r"images_classes: missing; get images_classes/ from .*oi_images-seed_"):
         build("openimages", tmp_path)
     assert (folder / "oi_images-seed_1.txt").exists()
 

@@ -15,7 +15,7 @@ from layouts import WNIDS, imagenet, imagenet_a, imagenet_r, imagenet_sketch, im
 
 import imo
 from imo.datasets.base.corruptions import CORRUPTIONS
-from imo.files import open_image
+from imo.images import open_image
 from imo.workbench import cli, train
 from imo.workbench.commands import compare
 from imo.workbench.plan import dataset_options

@@ -22,7 +22,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 import imo
-from imo.files import open_image
+from imo.images import open_image
 
 # Options.
 
@@ -163,12 +163,13 @@ def drop(part):
     "change, words",
     [
         (None, ("broken split file",)),
-        (drop("val"), ("broken split file", "val")),
+        (drop("train"), ("broken split file", "train")),
+        (drop("test"), ("broken split file", "test")),
         (lambda split: split["train"][0].pop(), ("broken split file", "[path, label, classname]")),
         (lambda split: split["train"].clear(), ("training and test images",)),
         (lambda split: split["test"].clear(), ("training and test images",)),
-        (lambda split: [entry.__setitem__(1, entry[1] + 1) for part in split.values() for entry in part], ("0..3",)),
-        (lambda split: split["test"][0].__setitem__(1, 4), ("broken split file", "0..3", "got 4")),
+        (lambda split: split["test"][0].__setitem__(1, 4), ("no training images of 'digit zero' under its label",)),
+        (lambda split: split["test"][0].__setitem__(1, 1), ("'digit one', 'digit zero' have the same label, 1",)),
         (lambda split: split["test"][0].__setitem__(1, "one"), ("broken split file",)),
     ],
 )

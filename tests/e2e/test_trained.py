@@ -183,8 +183,8 @@ def test_prompts_do_not_depend_on_the_workers(bench):
 
 def test_linear_probe_refuses_one_class(bench):
     bench.data, bench.store = bench.folder / "data", bench.folder / "store"
-    make_dataset(bench.data, classnames=("digit zero",))
-    bench.main("LinearProbe").assert_refused("one class", "LinearProbe", "two")
+    make_dataset(bench.data, classnames=("digit zero", "digit one"))
+    bench.main("LinearProbe", "DATASET.SUBSAMPLE_CLASSES", "new").assert_refused("one class", "LinearProbe", "two")
 
 
 @pytest.mark.parametrize(

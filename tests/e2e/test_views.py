@@ -66,9 +66,9 @@ def decoded(monkeypatch):
     """Names of the images that are decoded."""
     names, open_image = [], _views.open_image
 
-    def counted(path):
+    def counted(path, upright):
         names.append(path)
-        return open_image(path)
+        return open_image(path, upright)
 
     monkeypatch.setattr(_views, "open_image", counted)
     return names

@@ -8,11 +8,10 @@ import re
 import signal
 
 import pytest
-from PIL import Image
 
 import imo
 from imo import files
-from imo.files import atomic_path, drop_leftovers, leftovers, not_following, open_image, read_json, refuse_links
+from imo.files import atomic_path, drop_leftovers, leftovers, not_following, read_json, refuse_links
 
 
 def test_a_temporary_name_cannot_be_foreseen(tmp_path):
@@ -176,13 +175,6 @@ def test_a_folder_fills_an_empty_one_and_leaves_a_full_one(tmp_path):
     with pytest.raises(OSError) as error, atomic_path(tmp_path / "file", folder=True):
         pass
     assert error.value.filename == str(tmp_path / "file") and names(tmp_path) == ["file", "out"]
-
-
-@pytest.mark.parametrize("side", [10_000, 14_000])  # Pillow warns of the one, and refuses the other
-def test_an_image_that_unpacks_to_far_more_is_named(tmp_path, side):
-    Image.new("1", (side, side)).save(tmp_path / "a.png")
-    with pytest.raises(imo.InputError, match=rf"^{tmp_path}/a.png: image is too large .*make it smaller$"):
-        open_image(tmp_path / "a.png")
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from typing import Any
 from dassl.data import DataManager, DatasetWrapper
 from yacs.config import CfgNode
 
-from imo.files import open_image
-from imo.trainers.base.transforms import build_transform
+from imo.images import open_image
+from imo.trainers.base.transforms import build_transform, turns
 from imo.trainers.base.views import seeded
 
 
@@ -29,7 +29,7 @@ class SeededViews(DatasetWrapper):
             InputError: the image cannot be read.
         """
         item = self.data_source[index]
-        image = open_image(item.impath)
+        image = open_image(item.impath, turns(self.cfg))
         key = self.cfg.SEED, self.epoch, index
         view = seeded(self.transform, image, *key) if self.is_train else self.transform(image)
         return {"img": view, "label": item.label, "domain": item.domain, "impath": item.impath, "index": index}

@@ -19,3 +19,8 @@ def are_ours(cfg: CfgNode) -> bool:
 def build_transform(cfg: CfgNode, is_train: bool) -> Any:
     """The transform that a config's node INPUT describes, from a PIL image; the same on every Dassl, old and new."""
     return (ours if are_ours(cfg) else theirs).build_transform(cfg, is_train=is_train)
+
+
+def turns(cfg: CfgNode) -> bool:
+    """Whether images are turned as their EXIF orientation says; not for datasets without this option, a checkout's."""
+    return bool(cfg.DATASET.get("EXIF", False))

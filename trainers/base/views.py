@@ -22,12 +22,12 @@ from tqdm import tqdm
 from yacs.config import CfgNode
 
 from imo.errors import InputError
-from imo.files import open_image
+from imo.images import open_image
 from imo.model.encode import forward_images, in_blocks
 from imo.pieces import ENCODED, in_pieces
 from imo.store import FeatureStore, identity, view_identity
 from imo.trainers.base import distributed
-from imo.trainers.base.transforms import are_ours, build_transform
+from imo.trainers.base.transforms import are_ours, build_transform, turns
 
 Transform = Callable[[Image.Image], Any]
 Compute = Callable[[torch.Tensor], torch.Tensor]  # (B, 3, H, W) on the model's device -> (B, k)
@@ -84,12 +84,15 @@ class _Views(Dataset[Any]):
         passes: pass numbers, the same for all images.
         seed: of the run.
         root: see `place`.
+        upright: as for `open_image`.
     """
 
     transform: Transform  # set before the first view is asked for
 
-    def __init__(self, images: Sequence[str], passes: Sequence[int | None], seed: int, root: str) -> None:
-        self.images, self.passes, self.seed, self.root = images, passes, seed, root
+    def __init__(
+        self, images: Sequence[str], passes: Sequence[int | None], seed: int, root: str, upright: bool = False
+    ) -> None:
+        self.images, self.passes, self.seed, self.root, self.upright = images, passes, seed, root, upright
         self._opened: tuple[str, Image.Image] | None = None
 
     def __len__(self) -> int:
@@ -98,7 +101,7 @@ class _Views(Dataset[Any]):
     def __getitem__(self, index: int) -> Any:
         path, number = self.images[index // len(self.passes)], self.passes[index % len(self.passes)]
         if self._opened is None or self._opened[0] != path:
-            self._opened = path, open_image(path)
+            self._opened = path, open_image(path, self.upright)
         image = self._opened[1]
         if number is None:
             return self.transform(image)
@@ -156,6 +159,9 @@ class ViewEncoder:
         }
         if not are_ours(cfg):
             self._space["transforms"] = f"dassl {dassl.__version__}"
+        self._upright = turns(cfg)
+        if self._upright:
+            self._space["upright"] = True
 
     def features(self, items: Sequence[Any], encoder: str, what: str, augmented: bool = False) -> torch.Tensor:
         """Un-normalised features, float32: (N, d) of the test views, or (N, passes, d) of augmented views."""
@@ -194,7 +200,7 @@ class ViewEncoder:
         """Rows of the items, and the number of those that this process had to encode, by encoder."""
         cfg, passes = self.cfg, wanted.passes
         images = [item.impath for item in items]
-        views = _Views(images, passes, cfg.SEED, os.path.expanduser(cfg.DATASET.ROOT))
+        views = _Views(images, passes, cfg.SEED, os.path.expanduser(cfg.DATASET.ROOT), self._upright)
 
         def encode(chosen: list[int], names: tuple[str, ...]) -> Iterable[dict[str, torch.Tensor]]:
             transform: Any = build_transform(cfg, is_train=passes != [None])

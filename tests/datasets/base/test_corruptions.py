@@ -114,3 +114,13 @@ def test_nothing_is_written_through_a_link(small, place):
     with pytest.raises(imo.InputError, match=rf"^{link}: a link to"):
         Small(config(small, CORRUPTION="inverse-1"))
     assert list((small / "aside").iterdir()) == []
+
+
+def test_copies_of_turned_images_are_others(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (60, 30)).save(tmp_path / "x.jpg", exif=exif)
+    item = Item(str(tmp_path / "x.jpg"), 0, "x")
+    for upright, size in ((False, (60, 30)), (True, (30, 60)), (False, (60, 30))):
+        (copy,) = corrupted_copy([item], str(tmp_path), str(tmp_path), "inverse-1", upright)
+        assert Image.open(copy.impath).size == size

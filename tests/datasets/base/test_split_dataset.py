@@ -49,6 +49,96 @@ def test_a_broken_split_is_named(small, content):
         Small(config(small))
 
 
+def other_hand(small, change, **kwargs):
+    """Small, with its split file changed and written again."""
+    path = small / "small/split.json"
+    split = change(json.loads(path.read_text()))
+    path.write_text(json.dumps(split, ensure_ascii=False), **{"encoding": "utf-8", **kwargs})
+    dataset = Small(config(small))
+    return {part: [(i.impath, i.label, i.classname) for i in getattr(dataset, part)] for part in ("train_x", "test")}
+
+
+def rows_changed(change):
+    return lambda split: {part: [change(*row) for row in rows] for part, rows in split.items()}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        rows_changed(lambda path, label, name: [path.replace("/", "\\"), label, name]),
+        rows_changed(lambda path, label, name: [f".\\{path}", label, name]),
+        rows_changed(lambda path, label, name: [path, label + 1, name]),
+        rows_changed(lambda path, label, name: [path, label * 10 - 5, name]),
+        rows_changed(lambda path, label, name: [path, str(label), name]),
+        lambda split: {"Train": split["train"], "valid": split["val"], "TEST": split["test"]},
+        lambda split: {"training": split["train"], "validation": split["val"], "testing": split["test"]},
+        lambda split: {**split, "classes": ["class0", "class1"]},
+    ],
+    ids=["backslashes", "dot", "from 1", "gaps", "text", "names", "long names", "more"],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_split_files_of_other_hands(small, change, encoding):
+    usual = other_hand(small, lambda split: split)
+    assert other_hand(small, change, encoding=encoding) == usual
+
+
+def test_a_split_file_without_validation_has_none(small):
+    other_hand(small, lambda split: {part: split[part] for part in ("train", "test")})
+    assert not Small(config(small)).val
+
+
+def test_backslashes_do_not_lead_out(small):
+    (small / "aside").mkdir()
+    (small / "small/images/test/0.png").rename(small / "aside/x.png")
+    renamed(small, "test/0.png", "..\\..\\aside\\x.png")
+    with pytest.raises(imo.InputError, match="leads out of"):
+        Small(config(small))
+
+
+def test_a_backslash_that_is_in_a_name_stays(small):
+    (small / "small/images/test/0.png").rename(small / "small/images/test\\0.png")
+    renamed(small, "test/0.png", "test\\0.png")
+    assert Small(config(small)).test[0].impath == str(small / "small/images/test\\0.png")
+
+
+def named(**names):
+    """A change of class names; keys are the usual ones."""
+    return rows_changed(lambda path, label, name: [path, label, names.get(name, name)])
+
+
+def test_spellings_of_one_class_are_one(small):
+    def change(split):
+        split["test"][0][2] = " Class0 "
+        return split
+
+    assert {name for _, label, name in other_hand(small, change)["test"] if label == 0} == {"class0"}
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        (named(class0="Apple", class1="apple"), "are two classes, but CLIP reads the names alike"),
+        (named(class0=" A", class1="A"), "' A'"),
+        (named(class0="great_tit", class1="great tit"), "'great_tit'"),
+        (named(class0="caf\u00e9", class1="cafe\u0301"), "two classes"),
+        (named(class0=" "), "the class of label 0 has no name"),
+        (lambda split: {**split, "test": [*split["test"], ["test/0.png", 7, "wolf"]]}, "no training images of 'wolf'"),
+        (lambda split: {**split, "test": [["test/0.png", 0, "wolf"]]}, "'class0', 'wolf' have the same label, 0"),
+        (rows_changed(lambda path, label, name: [path, 0, "all"]), "expected two classes or more, got 'all' alone"),
+    ],
+)
+def test_classes_that_cannot_be_told_apart_are_named(small, change, words):
+    with pytest.raises(imo.InputError, match=r"^[^\n]*split\.json: [^\n]*$") as found:
+        other_hand(small, change)
+    assert words in str(found.value)
+
+
+def test_two_classes_of_one_name_are_two(small):
+    """ImageNet has such."""
+    other_hand(small, named(class1="class0"))
+    assert Small(config(small)).num_classes == 4
+
+
 def test_missing_files_are_named(small):
     for number in (3, 5):
         (small / "small" / "images" / "train" / f"{number}.png").unlink()

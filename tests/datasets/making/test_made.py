@@ -11,19 +11,20 @@ from imo.files import drop_leftovers
 
 
 class Tiny(made.MadeDataset):
-    """A black picture in each part."""
+    """A black and a white picture in each part."""
 
     dataset_dir = "tiny"
 
     def pictures(self):
         for part in ("train", "val", "test"):
-            yield part, f"{part}.png", np.zeros((8, 8), np.uint8), 0, "nothing"
+            for label, name in enumerate(("black", "white")):
+                yield part, f"{part}_{name}.png", np.full((8, 8), 255 * label, np.uint8), label, name
 
 
 def test_a_made_dataset_is_not_made_again(tmp_path, monkeypatch):
-    assert len(Tiny(config(tmp_path)).train_x) == 1
+    assert len(Tiny(config(tmp_path)).train_x) == 2
     monkeypatch.setattr(Tiny, "pictures", None)
-    assert len(Tiny(config(tmp_path)).test) == 1
+    assert len(Tiny(config(tmp_path)).test) == 2
 
 
 def test_a_half_made_dataset_leaves_nothing(tmp_path, monkeypatch):
@@ -55,16 +56,16 @@ def test_a_link_that_leads_nowhere_is_not_filled(tmp_path):
     Tiny(config(tmp_path / "real"))
     (tmp_path / "tiny").unlink()
     (tmp_path / "tiny").symlink_to(tmp_path / "real/tiny")  # the owner's, on another disk
-    assert len(Tiny(config(tmp_path)).train_x) == 1
+    assert len(Tiny(config(tmp_path)).train_x) == 2
 
 
 def test_a_data_folder_that_is_not_there_is_made(tmp_path):
-    assert len(Tiny(config(tmp_path / "new/data")).train_x) == 1
+    assert len(Tiny(config(tmp_path / "new/data")).train_x) == 2
 
 
 def test_an_empty_dataset_folder_is_filled(tmp_path):
     (tmp_path / "tiny").mkdir()
-    assert len(Tiny(config(tmp_path)).train_x) == 1
+    assert len(Tiny(config(tmp_path)).train_x) == 2
     (tmp_path / "other").mkdir()
     (tmp_path / "empty").mkdir()
     (tmp_path / "other/tiny").symlink_to(tmp_path / "empty")

@@ -9,7 +9,8 @@ from typing import Any
 
 from PIL import Image
 
-from imo.files import atomic_path, open_image
+from imo.files import atomic_path
+from imo.images import open_image
 
 
 def mkdir_if_missing(dirname: str) -> None:
