@@ -14,6 +14,7 @@ from dassl import engine
 from yacs.config import CfgNode
 
 from imo.compat.plugins import PREFIX
+from imo.errors import visible
 from imo.files import file_sha256, file_state
 from imo.model.adapter import adapters_sha256
 from imo.model.assets import shipped_adapter, shipped_backbone
@@ -47,7 +48,7 @@ _MOST = 6  # differences that a message names
 def settings_of(cfg: CfgNode) -> Inputs:
     """The options that a run's figures depend on, the content of the weights that it reads, and NUMBERS_VERSION."""
     kind = engine.TRAINER_REGISTRY.get(cfg.TRAINER.NAME)
-    found = {name: str(value) for name, value in _leaves(cfg) if name not in _WITHOUT_EFFECT}
+    found = {name: visible(str(value)) for name, value in _leaves(cfg) if name not in _WITHOUT_EFFECT}
     own = getattr(kind, "node", "") or kind.__name__.upper()
     others = {name.upper() for name in engine.TRAINER_REGISTRY.registered_names()} - {own}
     found = {name: value for name, value in found.items() if _below(name, "TRAINER") not in others}
