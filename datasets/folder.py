@@ -7,7 +7,8 @@ import os
 from dassl.data.datasets import DATASET_REGISTRY
 from yacs.config import CfgNode
 
-from imo.datasets.base import Item, Split, SplitDataset, class_folders, stratified
+from imo.datasets.base import Item, Split, SplitDataset, class_folders, refuse_repeated, stratified
+from imo.datasets.base.saved import FOLDER
 from imo.errors import InputError
 from imo.rules import TEXT, check
 
@@ -33,6 +34,7 @@ class Folder(SplitDataset):
     """
 
     image_dir = "."
+    ignored = (FOLDER,)  # ours, beside the classes
     confined = False  # the table is the user's own
     holds_out = True
 
@@ -43,11 +45,15 @@ class Folder(SplitDataset):
             raise InputError(
                 "DATASET.FOLDER.PATH: expected a folder of images, from the data root or absolute, got none"
             )
-        self.dataset_dir = os.path.normpath(os.path.expanduser(options.PATH))
+        self.dataset_dir = os.path.expanduser(options.PATH)
         self.table: str = options.CSV
         self.templates = (options.TEMPLATE,)
+        self.written = {"--output-dir": cfg.OUTPUT_DIR, "IMO.STORE": cfg.get("IMO", {}).get("STORE", "")}
         super().__init__(cfg)
-        self.target_name = self.target_name.replace("Folder", os.path.basename(self.dataset_dir), 1)
+
+    def titled(self, options: CfgNode) -> str:
+        """The name of its YAML file; without one, that of its folder."""
+        return options.TITLE or os.path.basename(os.path.abspath(self.dataset_dir)) or super().titled(options)
 
     def fallback(self) -> Split:
         """The split of the CSV file, or of the folders."""
@@ -61,26 +67,47 @@ class Folder(SplitDataset):
         return stratified(split.train) if set(parts) == {""} else split
 
     def folders(self) -> Rows:
-        """The images in class folders, below folders of parts if there are train/ and test/."""
+        """The images in class folders, below folders of parts if there are train/ and test/.
+
+        Raises:
+            InputError: see `refuse_written`.
+        """
         root = self.located(".")
         given = [name for name in PARTS if os.path.isdir(os.path.join(root, name))]
+        parts = given if "train" in given and "test" in given else [""]
+        for part in parts:
+            self.refuse_written(os.path.join(root, part))
         return {
             part: [
                 (os.path.join(part, path), name)
                 for name, paths in class_folders(os.path.join(root, part)).items()
+                if name not in self.ignored
                 for path in paths
             ]
-            for part in (given if "train" in given and "test" in given else [""])
+            for part in parts
         }
+
+    def refuse_written(self, folder: str) -> None:
+        """Raise InputError if a run would write into a folder whose folders are read as classes."""
+        folder = os.path.join(os.path.realpath(folder), "")
+        for option, place in self.written.items():
+            if place and os.path.join(os.path.realpath(place), "").startswith(folder):
+                raise InputError(
+                    f"{option}: {place} lies in {folder}, whose folders are classes; choose one elsewhere (OUTPUT for "
+                    f"scripts)"
+                )
 
     def listed(self) -> Rows:
         """The images that the CSV file lists.
 
         Raises:
-            InputError: an unknown part, or parts for some lines only.
+            InputError: an image is there twice, an unknown part, or parts for some lines only.
         """
         parts: Rows = {}
-        for row in self.csv(self.table, ("path", "label")):
+        rows = self.csv(self.table, ("path", "label"))
+        places = ((f"line {line}", os.path.join(self.image_dir, row["path"])) for line, row in rows.items())
+        refuse_repeated(places, self.reading)
+        for row in rows.values():
             part = (row.get("split") or "").strip()
             if part and part not in PARTS:
                 raise InputError(

@@ -3,7 +3,7 @@
 from imo.datasets.base.imagenet_family import ImageNetFamily, ImageNetVariant
 from imo.datasets.base.sources import CLASSNAMES, IMO_RELEASE, Sizes, Torchvision, drive
 from imo.datasets.base.split_dataset import SplitDataset, folder_split
-from imo.datasets.base.splits import Item, Split, class_folders, hold_out, stratified
+from imo.datasets.base.splits import Item, Split, class_folders, hold_out, refuse_repeated, stratified
 
 __all__ = [
     "CLASSNAMES",
@@ -19,5 +19,6 @@ __all__ = [
     "drive",
     "folder_split",
     "hold_out",
+    "refuse_repeated",
     "stratified",
 ]

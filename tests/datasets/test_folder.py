@@ -1,6 +1,6 @@
 """Folder: images of one's own."""
 
-import json
+import os
 
 import pytest
 from building import build, rows
@@ -8,6 +8,17 @@ from layouts import class_folders, picture, write
 
 from imo.errors import InputError
 from imo.protocol import Protocol
+from imo.workbench.report.load import gather
+
+
+def yaml_of(folder, name, **options):
+    """A YAML file of a dataset of one's own."""
+    write(folder / f"{name}.yaml", {"DATASET": {"NAME": "Folder", "FOLDER": options}})
+    return folder / f"{name}.yaml"
+
+
+def paths(items):
+    return sorted(item.impath for item in items)
 
 
 def test_given_parts_are_kept(tmp_path):
@@ -78,7 +89,7 @@ def test_a_csv_file_without_parts_is_split_by_class(tmp_path):
         ("path,label,split\nx.jpg,a,train\ny.jpg,a,\n", "1 lines have no split and others do"),
         ("path,label,split\nx.jpg,a,train\nnot there.jpg,a,test\n", "not there.jpg: image named in"),
         ("path,label,split\nx.jpg,a,train\n", "expected training and test images, got 1 and 0"),
-        ("path,label,split\nx.jpg,a,train\nx.jpg,b,test\n", "expected labels 0..0 for the 1 classes"),
+        ("path,label,split\nx.jpg,a,train\ny.jpg,b,test\n", "expected labels 0..0 for the 1 classes"),
         ("path,label\n", "no images"),
     ],
 )
@@ -108,31 +119,133 @@ def test_bad_options_are_named(tmp_path, options, words):
 
 def test_a_yaml_of_one_s_own_is_all_it_takes(tmp_path, command):
     class_folders(tmp_path / "data/birds", ("blue tit", "great_tit"), 8)
-    config = tmp_path / "birds.yaml"
-    config.write_text(
-        json.dumps({"DATASET": {"NAME": "Folder", "FOLDER": {"PATH": "birds", "TEMPLATE": "{}, a bird."}}})
-    )
-    argv = command.argv("TipAdapter", "folder", tmp_path / "data")
-    argv[argv.index("--dataset-config-file") + 1] = str(config)
-    assert command.main(argv) == 0
-    results = json.loads((tmp_path / "out/results.json").read_text())
-    assert (results["dataset"], results["n_test"]) == ("birds", 4)
-    assert "'blue tit, a bird.', 'great tit, a bird.'" in (tmp_path / "out/log.txt").read_text()
+    run = command("TipAdapter", yaml_of(tmp_path, "tits", PATH="birds", TEMPLATE="{}, a bird."), tmp_path / "data")
+    assert (run.results["dataset"], run.results["trained_on"], run.results["n_test"]) == ("tits", "tits", 4)
+    assert "'blue tit, a bird.', 'great tit, a bird.'" in run.log
+    assert [line.split() for line in run.log.splitlines() if line.startswith("Dataset")] == [["Dataset", "tits"]]
 
 
-@pytest.mark.parametrize("form", ["relative", "absolute"])
-def test_a_table_may_name_images_anywhere_and_their_corrupted_copies_stay_inside(tmp_path, form):
-    above = tmp_path / "aside" if form == "absolute" else ".."
-    lines = ["path,label,split", "own.png,ant,train", "own.png,ant,val"]
-    for i, place in enumerate(("one/x.png", "two/x.png")):
-        picture(tmp_path / "aside" / place, i)
-        lines.append(f"{above}{'' if form == 'absolute' else '/aside'}/{place},ant,test")
-    picture(tmp_path / "my_images/own.png")
+# One name everywhere.
+
+
+@pytest.mark.parametrize("corruption", ["", "inverse-3"])
+def test_without_a_yaml_the_folder_gives_the_name(tmp_path, corruption):
+    class_folders(tmp_path / "pictures/birds", ("b", "a"), 4)
+    dataset = build("folder", tmp_path, **{"FOLDER.PATH": "pictures/birds/../birds/.", "CORRUPTION": corruption})
+    assert dataset.title == "birds"
+    assert dataset.target_name == ("birds-inverse-3" if corruption else "birds")
+
+
+def test_messages_and_targets_have_the_name(tmp_path, command):
+    class_folders(tmp_path / "data/birds", ("b", "a"), 8)
+    class_folders(tmp_path / "data/mice", ("c", "a"), 8)
+    yamls = [yaml_of(tmp_path, name, PATH=name) for name in ("birds", "mice")]
+    made = command("TipAdapter", yamls[0], tmp_path / "data", output="made")
+    flags = ("--eval-only", "--model-dir", made.folder)
+    shifted = command("TipAdapter", yamls[0], tmp_path / "data", "DATASET.CORRUPTION", "inverse-3", flags=flags)
+    assert (shifted.results["dataset"], shifted.results["trained_on"]) == ("birds-inverse-3", "birds")
+    strange = command("TipAdapter", yamls[1], tmp_path / "data", flags=flags, output="strange")
+    assert strange.status == 2 and "on the classes of mice" in strange.err
+
+
+def test_two_sets_of_one_name_are_refused_in_one_report(tmp_path, command):
+    for name in ("birds", "mice"):
+        class_folders(tmp_path / "data" / name, ("b", "a"), 8)
+    for i, path in enumerate(("birds", "birds", "mice")):
+        yaml = yaml_of(tmp_path / str(i), "own", PATH=path)
+        assert command("ZeroshotCLIP", yaml, tmp_path / "data", output=f"out/{i}", shots=0).status == 0
+        if i == 0:
+            assert [run.dataset for run in gather(tmp_path / "out").runs] == ["own"]
+    with pytest.raises(InputError, match=r"^2: its test images are not those of 0, though both are of 'own'; [^\n]*$"):
+        gather(tmp_path / "out")
+
+
+# An image is identified by where it is.
+
+
+@pytest.mark.parametrize("form", ["relative", "absolute", "by a link"])
+def test_a_table_may_name_images_anywhere_and_every_run_reads_the_same(tmp_path, form):
+    """Same names in and outside of the folder, so that a path cut short would lead to another image."""
+    above = {"relative": "../aside", "absolute": tmp_path / "aside", "by a link": "link/.."}[form]
+    (tmp_path / "my_images/x").mkdir(parents=True)
+    (tmp_path / "aside/deep").mkdir(parents=True)
+    (tmp_path / "my_images/link").symlink_to(tmp_path / "aside/deep")
+    lines, expected = ["path,label,split"], {"train": [], "val": [], "test": []}
+    for i, part in enumerate(("train", "train", "train", "val", "test", "test")):
+        for label in ("ant", "bee"):
+            name = f"x/{label}{i}.png"
+            picture(tmp_path / "aside" / name, i)
+            picture(tmp_path / "my_images" / name, i)
+            lines += [f"{above}/{name},{label},{part}"]
+            expected[part].append(str(tmp_path / "aside" / name))
     write(tmp_path / "my_images/list.csv", "\n".join(lines))
-    before = sorted(tmp_path.rglob("*"))
-    dataset = build("folder", tmp_path, **{"FOLDER.CSV": "list.csv", "CORRUPTION": "inverse-5"})
-    copies = {item.impath for item in dataset.test}
-    assert len(copies) == 2 and all("/../" not in copy for copy in copies)
-    added = [path for path in sorted(tmp_path.rglob("*")) if path not in before]
-    assert {str(path) for path in added if path.suffix == ".png"} == copies
-    assert all(path.is_relative_to(tmp_path / "my_images") for path in added)
+    before = sorted(tmp_path.rglob("*.png"))
+    options = {"FOLDER.CSV": "list.csv", "NUM_SHOTS": 2}
+    one, two = (build("folder", tmp_path, **options) for _ in range(2))
+    assert paths(one.train_x) == paths(two.train_x) and set(paths(one.train_x)) < set(expected["train"])
+    assert paths(one.val) == sorted(expected["val"]) and paths(one.test) == sorted(expected["test"])
+    pictures = []
+    for corruption in ("inverse-5", "gaussian_noise-1"):
+        corrupted = build("folder", tmp_path, CORRUPTION=corruption, **options)
+        assert sorted(corrupted.originals.values()) == paths(one.test)
+        pictures += paths(corrupted.test)
+    added = {str(path) for path in tmp_path.rglob("*.png") if path not in before}
+    assert added == set(pictures) and len(added) == 8
+    assert all(path.startswith(str(tmp_path / "features/")) for path in added)
+
+
+@pytest.mark.parametrize(
+    "other", ["x.jpg", "./x.jpg", "sub/../x.jpg", "{folder}/x.jpg", "link.jpg", "link/x.jpg", "hard.jpg"]
+)
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_an_image_that_is_listed_twice_is_refused_with_both_lines(tmp_path, other, part):
+    folder = tmp_path / "my_images"
+    for name in ("x.jpg", "y.jpg", "z.jpg", "sub/a.jpg"):
+        picture(folder / name)
+    (folder / "link").symlink_to(folder)
+    (folder / "link.jpg").symlink_to("x.jpg")
+    os.link(folder / "x.jpg", folder / "hard.jpg")
+    other = other.format(folder=folder)
+    lines = ["path,label,split", "y.jpg,a,train", "x.jpg,b,train", '"z.jpg","b",test', f"{other},b,{part}"]
+    write(folder / "list.csv", "\n".join(lines))
+    with pytest.raises(InputError, match=r"list\.csv: line 3 \(.*x\.jpg\) and line 5 .* name one image") as found:
+        build("folder", tmp_path, **{"FOLDER.CSV": "list.csv"})
+    assert other in str(found.value) and len(str(found.value).splitlines()) == 1
+
+
+def test_names_that_are_no_text_are_kept_as_they_are(tmp_path):
+    strange = os.fsdecode(b"caf\xe9\n\\.png")
+    for label in ("ant", "bee"):
+        for i in range(6):
+            picture(tmp_path / "my_images" / label / f"{i}{strange}", i)
+    one, two = (build("folder", tmp_path, NUM_SHOTS=2) for _ in range(2))
+    assert paths(one.train_x) == paths(two.train_x) and all(strange in path for path in paths(two.train_x))
+
+
+# What we write is never read as data.
+
+
+def test_a_second_run_reads_what_the_first_read(tmp_path, command):
+    class_folders(tmp_path / "data/birds", ("b", "a", "corrupted"), 8)  # a class that is called so
+    yaml, before = yaml_of(tmp_path, "birds", PATH="birds"), sorted((tmp_path / "data").rglob("*.*g"))
+    found = []
+    for i in range(2):
+        run = command("TipAdapter", yaml, tmp_path / "data", "DATASET.CORRUPTION", "inverse-3", output=f"out{i}")
+        found.append([run.results[key] for key in ("data", "accuracy", "n_test")])
+    assert (
+        found[0] == found[1] and "'a photo of a corrupted.'" in run.log and "split" not in run.log.split("Prompts")[1]
+    )
+    assert sorted((tmp_path / "data").rglob("*.*g")) == before
+
+
+@pytest.mark.parametrize("output", ["birds/out", "birds/a/out"])
+@pytest.mark.parametrize("option", ["--output-dir", "IMO.STORE"])
+def test_nothing_is_written_where_classes_are_read(tmp_path, command, option, output):
+    class_folders(tmp_path / "data/birds", ("b", "a"), 8)
+    yaml, before = yaml_of(tmp_path, "birds", PATH="birds"), sorted((tmp_path / "data").rglob("*"))
+    place = tmp_path / "data" / output
+    more = {"output": place} if option == "--output-dir" else {}
+    words = () if more else ("IMO.STORE", place)
+    run = command("TipAdapter", yaml, tmp_path / "data", *words, **more)
+    assert run.status == 2 and run.err.startswith(f"error: {option}: {place} lies in {tmp_path}/data/birds/")
+    assert sorted((tmp_path / "data").rglob("*")) == before
