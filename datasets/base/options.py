@@ -16,6 +16,7 @@ RULES = {
         f"<name>-<severity 1..5> with a name of {', '.join(CORRUPTIONS)}",
         lambda value: isinstance(value, str) and value in {"", *_COPIES},
     ),
+    "DATASET.TITLE": TEXT,
     "DATASET.CFG": TEXT,
     "DATASET.SHIFTS": several(TEXT),
 }

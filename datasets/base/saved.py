@@ -196,8 +196,8 @@ def _matched(pickled: Iterable[tuple[str, int]], items: Iterable[Item], image_di
         InputError: a pair matches no item; the message names `path`, the pickle.
     """
     known: dict[str, dict[int, Item]] = defaultdict(dict)  # a published split may have one image in two classes
-    for item in items:
-        known[_relative(item, image_dir)][item.label] = item
+    for one in items:
+        known[_relative(one, image_dir)][one.label] = one
     chosen = []
     for impath, label in pickled:
         words = impath.replace("\\", "/").split("/")

@@ -14,7 +14,7 @@ from imo.datasets.base.options import RULES
 from imo.datasets.base.saved import subset
 from imo.datasets.base.sources import Sizes, Torchvision
 from imo.datasets.base.splits import Item, Split, checked, class_folders, load_split, refuse_repeated, stratified
-from imo.datasets.base.subsets import class_half, protocol_of, subsample_classes
+from imo.datasets.base.subsets import class_half, protocol_of, protocol_of_held_out, subsample_classes
 from imo.errors import InputError, reason
 from imo.files import settled
 from imo.rules import check
@@ -94,6 +94,8 @@ class SplitDataset(Annotations, DatasetBase):
             labels = class_half({item.label for item in train}, options.SUBSAMPLE_CLASSES)
             self.class_ids = [self.class_ids[label] for label in labels]
         train, val, test = subsample_classes(train, val, split.test, options.SUBSAMPLE_CLASSES)
+        if self.holds_out and not self.test_only and self.protocol.images == "held-out train":
+            self.protocol = protocol_of_held_out(self.protocol, train, val)
         if options.CORRUPTION:
             folder = os.path.abspath(os.path.join(cfg.IMO.STORE, "corrupted"))
             clean, test = test, corrupted_copy(test, self.image_dir, folder, options.CORRUPTION)
@@ -137,13 +139,11 @@ class SplitDataset(Annotations, DatasetBase):
         path = os.path.join(self.dataset_dir, self.split_file)
         if os.path.isfile(path):
             print(f"Reading split from {path}")
-            split = self.placed(load_split(path), path)
+            listed = self.placed(load_split(path), path)
             if not self.sources:  # the published split of a published dataset is kept as it is
-                parts = zip(Split._fields, split, strict=True)
-                refuse_repeated(
-                    ((f"{p}[{i}]", item.impath) for p, items in parts for i, item in enumerate(items)), path
-                )
-            return split
+                parts = zip(Split._fields, listed, strict=True)
+                refuse_repeated(((f"{p}[{i}]", it.impath) for p, items in parts for i, it in enumerate(items)), path)
+            return listed
         missing = f"{path}: split file is missing; {self.where(path)}"
         try:
             split = self.fallback()

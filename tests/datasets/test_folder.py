@@ -1,6 +1,7 @@
 """Folder: images of one's own."""
 
 import os
+from collections import Counter
 
 import pytest
 from building import build, rows
@@ -249,3 +250,45 @@ def test_nothing_is_written_where_classes_are_read(tmp_path, command, option, ou
     run = command("TipAdapter", yaml, tmp_path / "data", *words, **more)
     assert run.status == 2 and run.err.startswith(f"error: {option}: {place} lies in {tmp_path}/data/birds/")
     assert sorted((tmp_path / "data").rglob("*")) == before
+
+
+# Validation that is what it says.
+
+
+@pytest.mark.parametrize("validation", ["full", "few"])
+@pytest.mark.parametrize("count, shots", [(1, 1), (2, 2), (2, 16), (8, 8), (8, 16)])
+def test_where_all_is_support_settings_are_chosen_on_it_and_results_say_so(tmp_path, command, count, shots, validation):
+    for part, images in (("train", count), ("test", 2)):
+        class_folders(tmp_path / "data/birds" / part, ("b", "a"), images)
+    yaml = yaml_of(tmp_path, "birds", PATH="birds")
+    run, support = (
+        command("TipAdapter", yaml, tmp_path / "data", "DATASET.VALIDATION", option, output=option, shots=shots)
+        for option in (validation, "support")
+    )
+    assert "none is held out for validation: settings are chosen on the support set" in run.log
+    assert run.results["tuned_on"] == ("nothing (support, one shot)" if count == 1 else "support (leave-one-out)")
+    for key in ("tuned_on", "hyper_parameters", "accuracy", "val_accuracy"):
+        assert run.results[key] == support.results[key]
+    assert "val" not in run.results["data"]
+
+
+def test_no_epoch_is_chosen_on_support_images(tmp_path, command):
+    for part in ("train", "test"):
+        class_folders(tmp_path / "data/birds" / part, ("b", "a"), 2)
+    yaml = yaml_of(tmp_path, "birds", PATH="birds")
+    run = command("CoOp", yaml, tmp_path / "data", "TEST.FINAL_MODEL", "best_val")
+    assert run.status == 2 and "TEST.FINAL_MODEL: best_val needs validation images" in run.err
+
+
+@pytest.mark.parametrize("shots, held", [(4, {"b": 6}), (-1, {"b": 1, "a": 1}), (1, {"b": 9, "a": 3})])
+def test_classes_without_an_image_to_spare_are_named(tmp_path, capsys, shots, held):
+    for name, count in (("a", 4), ("b", 10), ("c", 1)):
+        class_folders(tmp_path / "my_images/train", (name,), count)
+        class_folders(tmp_path / "my_images/test", (name,), 1)
+    dataset = build("folder", tmp_path, NUM_SHOTS=shots)
+    assert Counter(item.classname for item in dataset.val) == held
+    assert not set(paths(dataset.train_x)) & set(paths(dataset.val))
+    assert {item.classname for item in dataset.train_x} == {"a", "b", "c"}
+    lacking = ", ".join(name for name in "abc" if name not in held)
+    assert f"none is held out for validation: {lacking}\n" in capsys.readouterr().out
+    assert str(dataset.protocol) == "held-out train"

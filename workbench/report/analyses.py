@@ -10,7 +10,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 
 import msgspec
 
-from imo.errors import reading, shown
+from imo.errors import InputError, reading, shown
 from imo.files import read_json, write_json
 from imo.measure.overlap import OverlapReport, SimilarityReport
 
