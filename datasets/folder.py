@@ -7,7 +7,16 @@ import os
 from dassl.data.datasets import DATASET_REGISTRY
 from yacs.config import CfgNode
 
-from imo.datasets.base import Item, Split, SplitDataset, class_folders_of_parts, part_of, stratified, tell_apart
+from imo.datasets.base import (
+    Item,
+    Split,
+    SplitDataset,
+    class_folders_of_parts,
+    part_of,
+    refuse_repeated,
+    stratified,
+    tell_apart,
+)
 from imo.errors import InputError
 from imo.rules import TEXT, check
 
@@ -45,11 +54,15 @@ class Folder(SplitDataset):
             raise InputError(
                 "DATASET.FOLDER.PATH: expected a folder of images, from the data root or absolute, got none"
             )
-        self.dataset_dir = os.path.normpath(os.path.expanduser(options.PATH))
+        self.dataset_dir = os.path.expanduser(options.PATH)
         self.table: str = options.CSV
         self.templates = (options.TEMPLATE,)
+        self.written = {"--output-dir": cfg.OUTPUT_DIR, "IMO.STORE": cfg.get("IMO", {}).get("STORE", "")}
         super().__init__(cfg)
-        self.target_name = self.target_name.replace("Folder", os.path.basename(self.dataset_dir), 1)
+
+    def titled(self, options: CfgNode) -> str:
+        """The name of its YAML file; without one, that of its folder."""
+        return options.TITLE or os.path.basename(os.path.abspath(self.dataset_dir)) or super().titled(options)
 
     def mirrored(self, path: str) -> str:
         """The same path: one's own images are where one says."""
@@ -72,21 +85,42 @@ class Folder(SplitDataset):
         return stratified(split.train) if set(parts) == {""} else split
 
     def folders(self) -> Rows:
-        """The images in class folders, in folders of parts if there are any."""
-        found = class_folders_of_parts(self.located(self.image_dir))
+        """The images in class folders, in folders of parts if there are any.
+
+        Raises:
+            InputError: see `refuse_written`.
+        """
+        root = self.located(self.image_dir)
+        self.refuse_written(root)
+        found = class_folders_of_parts(root)
         return {
             part: [(path, name.strip()) for name, paths in classes.items() for path in paths]
             for part, classes in found.items()
         }
 
+    def refuse_written(self, folder: str) -> None:
+        """Raise InputError if a run would write into a folder whose folders are read as classes."""
+        folder = os.path.join(os.path.realpath(folder), "")
+        for option, place in self.written.items():
+            if place and os.path.join(os.path.realpath(place), "").startswith(folder):
+                raise InputError(
+                    f"{option}: {place} lies in {folder}, whose folders are classes; choose one elsewhere (OUTPUT for "
+                    f"scripts)"
+                )
+
     def listed(self) -> Rows:
         """The images that the CSV file lists.
 
         Raises:
-            InputError: a line without a path or label, an unknown part, or parts for some lines only.
+            InputError: an image is there twice, a line without a path or label, an unknown part, or parts for some
+                lines only.
         """
         parts: Rows = {}
-        for row in self.csv(self.table, ("path", "label")):
+        rows = self.csv(self.table, ("path", "label"))
+        listed = ((line, row["path"]) for line, row in rows.items() if row["path"])
+        places = ((f"line {line}", os.path.join(self.image_dir, path)) for line, path in listed)
+        refuse_repeated(places, self.reading)
+        for row in rows.values():
             path, label, given = row["path"], (row["label"] or "").strip(), (row.get("split") or "").strip()
             if not path or not label:
                 raise InputError(f"{self.reading}: no {'label' if path else 'path'} in the line of {path or label!r}")

@@ -70,7 +70,7 @@ class OpenImages(SplitDataset):
         return own if os.path.exists(own) or not os.path.exists(sampled) else sampled
 
     def fallback(self) -> Split:
-        rows = self.csv(self.table(), ("ImageID", "DisplayName", "type"))
+        rows = self.csv(self.table(), ("ImageID", "DisplayName", "type")).values()
         labels = {name: label for label, name in enumerate(dict.fromkeys(row["DisplayName"] for row in rows))}
         split = Split([], [], [])
         for row in rows:

@@ -162,6 +162,15 @@ def write_json(path: str | Path, content: msgspec.Struct, indent: int) -> Path:
     return path
 
 
+def settled(path: str) -> str:
+    """The path without `.` and `..`, still of the same file: where a `..` follows a link, it leads to the folder above
+    the one that the link leads to."""
+    plain = os.path.normpath(path)
+    if plain == path or not os.path.exists(path):
+        return plain
+    return plain if os.path.exists(plain) and os.path.samefile(plain, path) else os.path.realpath(path)
+
+
 def refuse_links(path: str | Path, root: str | Path) -> None:
     """Raise InputError if `path`, or a folder between it and `root`, is a link.
 

@@ -61,7 +61,7 @@ class LayeredCfg(CfgNode):  # type: ignore[misc]  # yacs has no types
         """Merge a file over this config, after the files that it builds on.
 
         A file that is not there is looked for among this project's (see `resolve`). Its name, without folder and
-        ending, is noted in IMO.CFG, unless the file names a dataset.
+        ending, is noted: in DATASET.TITLE if the file names a dataset, else in IMO.CFG.
 
         Raises:
             InputError: a file is missing, no YAML, builds on itself, or has a setting that the config does not have.
@@ -75,8 +75,9 @@ class LayeredCfg(CfgNode):  # type: ignore[misc]  # yacs has no types
                 raise InputError(f"{file}: {reason}; mend the name or the value") from error
             self._note(_leaves(content))
         names_dataset = any((content.get("DATASET") or {}).get("NAME") for _, content in files)
-        if "CFG" in self.get("IMO", {}) and not names_dataset:
-            self["IMO"]["CFG"] = Path(cfg_filename).stem
+        node, key = ("DATASET", "TITLE") if names_dataset else ("IMO", "CFG")
+        if key in self.get(node, {}):
+            self[node][key] = Path(cfg_filename).stem
 
     @classmethod
     def _decode_cfg_value(cls, value: Any) -> Any:

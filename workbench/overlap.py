@@ -46,7 +46,7 @@ def measure(args: argparse.Namespace) -> Analysis:
     for correction in args.corrections or list(ENCODERS):
         with contextlib.redirect_stdout(io.StringIO()):  # what would be its log
             trainer = build(args, correction)
-            queries = trainer.data.queries(args.split)
+            queries = trainer.data.queries("test") if args.split == "test" else trainer.task.tuning
             features, labels = queries.corrected, queries.targets
         images, texts = analyse_images(features, labels), analyse_texts(features, labels, trainer.text.weights)
         first = first or (images, texts)
@@ -57,7 +57,8 @@ def measure(args: argparse.Namespace) -> Analysis:
             adapter_sha256=trainer.adapter_sha256,
         )
     return Analysis(
-        dataset=trainer.cfg.DATASET.NAME,
+        dataset=trainer.trained_on,
+        data=trainer.digests["test"],
         split=args.split if args.split == "test" else str(trainer.protocol),
         backbone=trainer.cfg.MODEL.BACKBONE.NAME,
         backbone_sha256=trainer.backbone_sha256,

@@ -4,7 +4,16 @@ from imo.datasets.base.folders import class_folders, class_folders_of_parts
 from imo.datasets.base.imagenet_family import ImageNetFamily, ImageNetVariant
 from imo.datasets.base.sources import CLASSNAMES, IMO_RELEASE, Sizes, Torchvision, drive
 from imo.datasets.base.split_dataset import SplitDataset, folder_split
-from imo.datasets.base.splits import PARTS, Item, Split, hold_out, part_of, stratified, tell_apart
+from imo.datasets.base.splits import (
+    PARTS,
+    Item,
+    Split,
+    hold_out,
+    part_of,
+    refuse_repeated,
+    stratified,
+    tell_apart,
+)
 
 __all__ = [
     "CLASSNAMES",
@@ -23,6 +32,7 @@ __all__ = [
     "folder_split",
     "hold_out",
     "part_of",
+    "refuse_repeated",
     "stratified",
     "tell_apart",
 ]

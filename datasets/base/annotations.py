@@ -127,8 +127,8 @@ class Annotations:
         self.reading = self.located(name)
         return read_json(self.reading, Any, "broken", f"get it anew: {self.where(self.reading)}")
 
-    def csv(self, name: str, columns: Sequence[str]) -> list[dict[str, str]]:
-        """The rows of a CSV file as {column: value}.
+    def csv(self, name: str, columns: Sequence[str]) -> dict[int, dict[str, str]]:
+        """The rows of a CSV file as {number of its line: {column: value}}.
 
         Raises:
             InputError: the first line does not name all of `columns`.
@@ -139,7 +139,7 @@ class Annotations:
             raise InputError(
                 f"{self.reading}: no column {', '.join(lacking)}; expected a first line with {', '.join(columns)}"
             )
-        return list(rows)
+        return {rows.line_num: row for row in rows}  # noqa: B035  # which grows with each row
 
     def mat(self, name: str, variable: str) -> npt.NDArray[Any]:
         """A variable of a MATLAB file, as a 1-dimensional array.

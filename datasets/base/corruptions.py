@@ -19,8 +19,9 @@ from PIL import Image, ImageFilter
 from tqdm import tqdm
 
 from imo.datasets.base.splits import Item
-from imo.files import atomic_path, refuse_links
+from imo.files import atomic_path
 from imo.images import open_image
+from imo.store import identity, view_identity
 
 _SMALLEST = 28  # pixels; smaller images are enlarged to it first, since noise on 8 x 8 pixels hides everything
 Pixels = npt.NDArray[Any]
@@ -108,37 +109,24 @@ def _border(image: Image.Image) -> Pixels:
     return np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
 
 
-def _below(place: str) -> str:
-    """The same relative path if it leads to no folder above; else one of its own in the folder `elsewhere`."""
-    if place.split(os.sep, 1)[0] != os.pardir:
-        return place
-    digest = hashlib.blake2b(place.encode(errors="surrogateescape"), digest_size=16).hexdigest()
-    return os.path.join("elsewhere", digest, os.path.basename(place))
-
-
 def corrupted_copy(
-    items: Sequence[Item], image_dir: str, dataset_dir: str, corruption: str, upright: bool = False
+    items: Sequence[Item], image_dir: str, folder: str, corruption: str, upright: bool = False
 ) -> list[Item]:
-    """The items with corrupted images, which are written below <dataset_dir>/corrupted unless they are there.
+    """The items with corrupted images, which are written below a folder unless they are there.
 
     Args:
         items: test images.
-        image_dir: the folder that holds them; copies have the same paths below <dataset_dir>/corrupted/<corruption>,
-            those of images elsewhere are below its folder `elsewhere`.
-        dataset_dir: the dataset's folder.
+        image_dir: the folder that their paths start from in what a corruption is seeded by.
+        folder: copies are its <corruption>/<hash>.png, by the path, size and time of change of the image.
         corruption: <name>-<severity>, a name of CORRUPTIONS and 1..5.
         upright: as for `open_image`; copies that were turned lie in <corruption>-upright.
-
-    Raises:
-        InputError: a folder to write to is a link.
     """
     name, _, severity = corruption.rpartition("-")
-    folder = os.path.join(dataset_dir, "corrupted", f"{corruption}-upright" if upright else corruption)
+    folder = os.path.join(folder, f"{corruption}-upright" if upright else corruption)
     places = [os.path.relpath(item.impath, image_dir) for item in items]
-    copies = [os.path.join(folder, _below(place if place.endswith(".png") else f"{place}.png")) for place in places]
+    names = [view_identity(identity(item.impath), place).hex() for item, place in zip(items, places, strict=True)]
+    copies = [os.path.join(folder, f"{name}.png") for name in names]
     todo = [i for i, copy in enumerate(copies) if not os.path.isfile(copy)]
-    for place in {os.path.dirname(copies[i]) for i in todo}:
-        refuse_links(place, dataset_dir)
     for i in tqdm(todo, desc=f"Writing {corruption}", disable=not todo):
         image = open_image(items[i].impath, upright)
         if min(image.size) < _SMALLEST:

@@ -17,6 +17,7 @@ RULES = {
         lambda value: isinstance(value, str) and value in {"", *_COPIES},
     ),
     "DATASET.EXIF": FLAG,
+    "DATASET.TITLE": TEXT,
     "DATASET.CFG": TEXT,
     "DATASET.SHIFTS": several(TEXT),
 }
@@ -26,6 +27,8 @@ def extend_cfg(cfg: CfgNode) -> None:
     """Add the options to the node DATASET."""
     # Which classes, as in CoOp: "all", "base" (the first half) or "new" (the second half).
     cfg.DATASET.SUBSAMPLE_CLASSES = "all"
+    # What results and messages call a dataset of one's own; set to its file's name when that is read.
+    cfg.DATASET.TITLE = ""
     # Validation images: "full" (the whole split, as the IMO authors do), "few" (min(shots, 4) a class, as CoOp does),
     # "paper" ("full", but ImageNet is tuned on its test set) or "support" (none: methods tune on the support set, each
     # image left out in turn). ImageNet has no validation split of its own: "full" and "few" hold out training images

@@ -8,7 +8,7 @@ import io
 import json
 import os
 import pickle
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from typing import Any
 
@@ -123,7 +123,9 @@ def _digest(split: Split, image_dir: str) -> str:
     state = hashlib.blake2b(digest_size=16)
     for part in split:
         for item in part:
-            state.update(f"{_relative(item, image_dir)}\t{item.label}\t{item.classname}\n".encode())
+            state.update(
+                f"{_relative(item, image_dir)}\t{item.label}\t{item.classname}\n".encode(errors="surrogateescape")
+            )
         state.update(b"\n")
     return state.hexdigest()
 
@@ -193,13 +195,15 @@ def _matched(pickled: Iterable[tuple[str, int]], items: Iterable[Item], image_di
     Raises:
         InputError: a pair matches no item; the message names `path`, the pickle.
     """
-    known = {_relative(item, image_dir): item for item in items}
+    known: dict[str, dict[int, Item]] = defaultdict(dict)  # a published split may have one image in two classes
+    for one in items:
+        known[_relative(one, image_dir)][one.label] = one
     chosen = []
     for impath, label in pickled:
         words = impath.replace("\\", "/").split("/")
         tails = ("/".join(words[start:]) for start in range(len(words)))
-        item = next((known[tail] for tail in tails if tail in known), None)
-        if item is None or item.label != label:
+        item = next((known[tail] for tail in tails if tail in known), {}).get(label)
+        if item is None:
             raise InputError(
                 f"{path}: {impath} with label {label} is not in this split; put the split that it was drawn from in "
                 f"place, or delete it"

@@ -14,9 +14,10 @@ from imo.datasets.base.folders import class_folders
 from imo.datasets.base.options import RULES
 from imo.datasets.base.saved import subset
 from imo.datasets.base.sources import Sizes, Torchvision
-from imo.datasets.base.splits import Item, Split, checked, load_split, part_of, stratified
-from imo.datasets.base.subsets import class_half, protocol_of, subsample_classes
+from imo.datasets.base.splits import Item, Split, checked, load_split, part_of, refuse_repeated, stratified
+from imo.datasets.base.subsets import class_half, protocol_of, protocol_of_held_out, subsample_classes
 from imo.errors import InputError, reason
+from imo.files import settled
 from imo.rules import check
 
 
@@ -43,7 +44,9 @@ class SplitDataset(Annotations, DatasetBase):
 
     Attributes set when it is built:
         protocol: which images hyper-parameters are chosen on.
-        target_name: what results call the test set.
+        title: what results and messages call the dataset.
+        target_name: what results call the test set: the title and the corruption, if any.
+        originals: {corrupted image: the image that it was made from}.
         test_only: whether there are test images only; `train_x` then repeats them, for their class names.
         class_ids: a number for each class, equal in all datasets that share the class (ImageNet's), or None.
     """
@@ -64,10 +67,11 @@ class SplitDataset(Annotations, DatasetBase):
         options = cfg.DATASET
         check(cfg, RULES)
         root = os.path.abspath(os.path.expanduser(options.ROOT))
-        self.dataset_dir = dataset_folder(self, root)
-        self.image_dir = self.mirrored(os.path.normpath(os.path.join(self.dataset_dir, self.image_dir)))
+        self.dataset_dir = settled(dataset_folder(self, root))
+        self.image_dir = self.mirrored(settled(os.path.join(self.dataset_dir, self.image_dir)))
         self.seed: int = cfg.SEED
-        self.target_name: str = options.NAME
+        self.originals: dict[str, str] = {}
+        self.title = self.target_name = self.titled(options)
 
         if os.path.exists(root):
             check_root(root)
@@ -91,11 +95,20 @@ class SplitDataset(Annotations, DatasetBase):
             labels = class_half({item.label for item in train}, options.SUBSAMPLE_CLASSES)
             self.class_ids = [self.class_ids[label] for label in labels]
         train, val, test = subsample_classes(train, val, split.test, options.SUBSAMPLE_CLASSES)
+        if self.holds_out and not self.test_only and self.protocol.images == "held-out train":
+            self.protocol = protocol_of_held_out(self.protocol, train, val)
         if options.CORRUPTION:
-            test = corrupted_copy(test, self.image_dir, self.dataset_dir, options.CORRUPTION, options.EXIF)
-            self.target_name = f"{options.NAME}-{options.CORRUPTION}"
+            folder = os.path.abspath(os.path.join(cfg.IMO.STORE, "corrupted"))
+            clean, test = test, corrupted_copy(test, self.image_dir, folder, options.CORRUPTION, options.EXIF)
+            self.originals = {copy.impath: item.impath for copy, item in zip(test, clean, strict=True)}
+            self.target_name = f"{self.title}-{options.CORRUPTION}"
         train_x, val_x, test_x = ([Datum(**item._asdict()) for item in part] for part in (train, val, test))
         super().__init__(train_x=train_x, val=val_x, test=test_x)
+
+    def titled(self, options: CfgNode) -> str:
+        """What results and messages call the dataset, from the config node DATASET."""
+        name: str = options.NAME
+        return name
 
     def prepare(self) -> None:
         """Make the dataset's files, for datasets that can; called before the split is read."""
@@ -126,7 +139,11 @@ class SplitDataset(Annotations, DatasetBase):
         path = self.mirrored(os.path.join(self.dataset_dir, self.split_file))
         if os.path.isfile(path):
             print(f"Reading split from {path}")
-            return self.placed(load_split(path), path)
+            listed = self.placed(load_split(path), path)
+            if not self.sources:  # the published split of a published dataset is kept as it is
+                parts = zip(Split._fields, listed, strict=True)
+                refuse_repeated(((f"{p}[{i}]", it.impath) for p, items in parts for i, it in enumerate(items)), path)
+            return listed
         missing = f"{path}: split file is missing; {self.where(path)}"
         try:
             split = self.fallback()
@@ -154,13 +171,12 @@ class SplitDataset(Annotations, DatasetBase):
             path = os.path.join(self.image_dir, item.impath)
             if "\\" in item.impath and not os.path.exists(path):  # written on Windows
                 path = os.path.join(self.image_dir, item.impath.replace("\\", "/"))
-            if self.confined:  # normalised, for `link/..` is not the folder that holds the link
-                path = os.path.normpath(path)
-                if not path.startswith(folder):
-                    raise InputError(
-                        f"{named_in}: {item.impath!r} leads out of {self.dataset_dir}; name images below it"
-                    )
-            return Item(self.mirrored(path), item.label, item.classname)
+            if not self.confined:
+                return item._replace(impath=settled(path))
+            path = os.path.normpath(path)  # so that `link/..` is the folder that holds the link
+            if not path.startswith(folder):
+                raise InputError(f"{named_in}: {item.impath!r} leads out of {self.dataset_dir}; name images below it")
+            return item._replace(impath=self.mirrored(path))
 
         split = Split(*([absolute(item) for item in part] for part in split))
         for item in [item for part in split for item in part[:1] if not os.path.exists(item.impath)]:

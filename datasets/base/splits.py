@@ -161,6 +161,24 @@ def few(names: Iterable[str]) -> str:
     return ", ".join(quoted[:5]) + (f" and {len(quoted) - 5:,} more" if len(quoted) > 5 else "")
 
 
+def refuse_repeated(named: Iterable[tuple[str, str]], named_in: str) -> None:
+    """Raise InputError if two paths lead to one file: an image could be in the support set and be tested, too.
+
+    Args:
+        named: (where, path) of each image; images that are not there are passed over.
+        named_in: the file that names them.
+    """
+    seen: dict[tuple[int, int], tuple[str, str]] = {}
+    for where, path in named:
+        try:
+            status = os.stat(path)
+        except (OSError, ValueError):
+            continue  # `checked` says so
+        first, other = seen.setdefault((status.st_dev, status.st_ino), (where, path))
+        if first != where:
+            raise InputError(f"{named_in}: {first} ({other}) and {where} ({path}) name one image; keep one of them")
+
+
 def by_label(items: Iterable[Item]) -> list[list[Item]]:
     """The items of each class in a list of their own, classes in order of their first item."""
     groups: dict[int, list[Item]] = defaultdict(list)

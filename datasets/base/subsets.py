@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from imo.datasets.base.splits import Item, Split, by_label
 from imo.protocol import Protocol
@@ -19,6 +20,19 @@ def protocol_of(split: Split, validation: str) -> Protocol:
     if split.val:
         return Protocol(validation, "val")
     return Protocol(validation, "test" if validation == "paper" else "held-out train")
+
+
+def protocol_of_held_out(protocol: Protocol, support: Iterable[Item], val: Sequence[Item]) -> Protocol:
+    """The protocol when validation images have been held out: of the support set where no class had any to spare. Says
+    which classes had none."""
+    held = {item.label for item in val}
+    lacking = [items[0].classname for items in by_label(support) if items[0].label not in held]
+    if lacking and held:
+        print(f"All training images are support, none is held out for validation: {', '.join(lacking)}")
+    if held:
+        return protocol
+    print("All training images are support, none is held out for validation: settings are chosen on the support set")
+    return replace(protocol, images="support")
 
 
 def few_shot(items: Iterable[Item], shots: int, sampler: random.Random, quiet: bool = False) -> list[Item]:
@@ -49,18 +63,19 @@ def name_short_classes(support: Iterable[Item], shots: int) -> None:
         print(f"Classes with fewer than {shots} images, all taken: {', '.join(short)}")
 
 
-def held_out(items: Sequence[Item], support: Sequence[Item], count: int) -> list[Item]:
-    """Choose `count` training images of each class for validation, none of them in the support set.
+def held_out(items: Sequence[Item], support: Sequence[Item] | None, count: int) -> list[Item]:
+    """Choose at most `count` training images of each class for validation, none of them in the support set.
 
     Each class is put in one fixed random order, whatever the run's seed, and the first images in it that are free are
-    chosen. If the support set is all of `items`, at most a tenth of each class is chosen, from the support set.
+    chosen. Where `support` is None, all images are to be support but for those chosen: a tenth of each class at most,
+    and never its only image.
     """
-    everything = len(support) == len(items)
-    taken = set() if everything else {item.impath for item in support}
+    taken = {item.impath for item in support or ()}
     chosen = []
     for members in by_label(items):
         free = [item for item in random.Random(0).sample(members, len(members)) if item.impath not in taken]
-        chosen += free[: min(count, math.ceil(len(members) / 10)) if everything else count]
+        spared = min(count, math.ceil(len(members) / 10), len(members) - 1)
+        chosen += free[: spared if support is None else count]
     return chosen
 
 
@@ -98,11 +113,11 @@ def with_validation(
         return support, few if validation == "few" else split.val
     if validation == "paper":  # ImageNet's: hyper-parameters are tuned on test images
         return support, split.test
-    val = held_out(split.train, support, min(shots, 4) if validation == "few" and shots >= 1 else HELD_OUT)
-    if shots < 1:  # all training images are support; those held out leave it
+    if shots < 1:
+        val = held_out(split.train, None, HELD_OUT)
         given_up = {item.impath for item in val}
-        support = [item for item in support if item.impath not in given_up]
-    return support, val
+        return [item for item in support if item.impath not in given_up], val
+    return support, held_out(split.train, support, min(shots, 4) if validation == "few" else HELD_OUT)
 
 
 def subsample_classes(

@@ -46,12 +46,14 @@ def config(name: str, root: str | Path) -> CfgNode:
     yaml = CONFIGS / f"{name}.yaml"
     if yaml.is_file():
         cfg.merge_from_file(str(yaml))
+        cfg.DATASET.TITLE = name
     elif name in DATASET_REGISTRY.registered_names():
         cfg.DATASET.NAME = name
     else:
         known = ", ".join(sorted(DATASET_REGISTRY.registered_names()))
         raise InputError(f"NAME: unknown dataset '{name}'; known: {known}")
     cfg.DATASET.ROOT, cfg.DATASET.NUM_SHOTS, cfg.DATASET.VALIDATION = str(root), -1, "paper"
+    cfg.DATASET.CORRUPTION = cfg.OUTPUT_DIR = ""  # nothing is written
     cfg.SEED = max(cfg.SEED, 1)
     return cfg
 

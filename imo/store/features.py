@@ -34,7 +34,8 @@ Block = Mapping[str, torch.Tensor]
 
 def identity(path: str) -> bytes:
     """Identity of an image file: 16 bytes, a hash of its path, size and time of change."""
-    return view_identity(b"", os.path.abspath(path), *file_state(path))
+    absolute = os.path.join(os.getcwd(), path)  # `abspath` would take `link/..` for the folder that holds the link
+    return view_identity(b"", absolute, *file_state(path))
 
 
 def view_identity(image: bytes, *key: object) -> bytes:

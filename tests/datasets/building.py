@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from yacs.config import CfgNode
 
 from imo import datasets  # first: it makes dassl importable
 from imo.datasets.base import SplitDataset
@@ -32,6 +33,7 @@ def config(root, yaml="", **options):
         cfg.merge_from_file(str(ROOT / f"configs/datasets/{yaml}.yaml"))
     else:
         cfg.DATASET.NAME = "Small"
+    cfg.IMO = CfgNode({"STORE": f"{root}/features"})
     cfg.SEED, cfg.DATASET.ROOT = options.pop("SEED", 1), str(root)
     for name, value in options.items():
         *nodes, key = name.split(".")

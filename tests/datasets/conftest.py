@@ -89,7 +89,8 @@ def command(backbone, tmp_path, capsys):
     def argv_of(trainer, yaml, root, *options, flags=(), output="out", shots=2):
         argv = ["--root", str(root), "--seed", "1", "--trainer", trainer, "--output-dir", str(tmp_path / output)]
         argv += ["--config-file", str(trainer_config(trainer, "glyph"))]
-        argv += ["--dataset-config-file", str(ROOT / f"configs/datasets/{yaml}.yaml"), *map(str, flags)]
+        file = ROOT / f"configs/datasets/{yaml}.yaml" if isinstance(yaml, str) else yaml
+        argv += ["--dataset-config-file", str(file), *map(str, flags)]
         argv += ["MODEL.BACKBONE.NAME", str(backbone), "IMO.STORE", str(tmp_path / "features"), "IMO.PASSES", "2"]
         return [*argv, "DATASET.NUM_SHOTS", str(shots), *map(str, options)]
 

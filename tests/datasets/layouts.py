@@ -1,6 +1,7 @@
 """Each dataset's layout in miniature: class folders, annotation files, images of every kind that is met in the wild."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ def picture(path, number=0):
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     kind = KINDS[number % len(KINDS)]
-    rng = np.random.default_rng([number, *path.name.encode()])
+    rng = np.random.default_rng([number, *os.fsencode(path.name)])
     if kind == "I;16":
         image = Image.fromarray(rng.integers(0, 1 << 16, (30, 26), np.uint16))
     else:

@@ -1,6 +1,7 @@
 """Folder: images of one's own."""
 
-import json
+import os
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -10,6 +11,17 @@ from PIL import Image
 
 from imo.errors import InputError
 from imo.protocol import Protocol
+from imo.workbench.report.load import gather
+
+
+def yaml_of(folder, name, **options):
+    """A YAML file of a dataset of one's own."""
+    write(folder / f"{name}.yaml", {"DATASET": {"NAME": "Folder", "FOLDER": options}})
+    return folder / f"{name}.yaml"
+
+
+def paths(items):
+    return sorted(item.impath for item in items)
 
 
 def test_given_parts_are_kept(tmp_path):
@@ -196,32 +208,175 @@ def test_bad_options_are_named(tmp_path, options, words):
 
 def test_a_yaml_of_one_s_own_is_all_it_takes(tmp_path, command):
     class_folders(tmp_path / "data/birds", ("blue tit", "great_tit"), 8)
-    config = tmp_path / "birds.yaml"
-    config.write_text(
-        json.dumps({"DATASET": {"NAME": "Folder", "FOLDER": {"PATH": "birds", "TEMPLATE": "{}, a bird."}}})
-    )
-    argv = command.argv("TipAdapter", "folder", tmp_path / "data")
-    argv[argv.index("--dataset-config-file") + 1] = str(config)
-    assert command.main(argv) == 0
-    results = json.loads((tmp_path / "out/results.json").read_text())
-    assert (results["dataset"], results["n_test"]) == ("birds", 4)
-    assert "'blue tit, a bird.', 'great tit, a bird.'" in (tmp_path / "out/log.txt").read_text()
+    run = command("TipAdapter", yaml_of(tmp_path, "tits", PATH="birds", TEMPLATE="{}, a bird."), tmp_path / "data")
+    assert (run.results["dataset"], run.results["trained_on"], run.results["n_test"]) == ("tits", "tits", 4)
+    assert "'blue tit, a bird.', 'great tit, a bird.'" in run.log
+    assert [line.split() for line in run.log.splitlines() if line.startswith("Dataset")] == [["Dataset", "tits"]]
 
 
-@pytest.mark.parametrize("form", ["relative", "absolute"])
-def test_a_table_may_name_images_anywhere_and_their_corrupted_copies_stay_inside(tmp_path, form):
-    above = tmp_path / "aside" if form == "absolute" else ".."
-    lines = ["path,label,split", "own.png,ant,train", "own.png,ant,val", "two.png,bee,train"]
-    for i, place in enumerate(("one/x.png", "two/x.png")):
-        picture(tmp_path / "aside" / place, i)
-        lines.append(f"{above}{'' if form == 'absolute' else '/aside'}/{place},ant,test")
-    for name in ("own.png", "two.png"):
-        picture(tmp_path / "my_images" / name)
+# One name everywhere.
+
+
+@pytest.mark.parametrize("corruption", ["", "inverse-3"])
+def test_without_a_yaml_the_folder_gives_the_name(tmp_path, corruption):
+    class_folders(tmp_path / "pictures/birds", ("b", "a"), 4)
+    dataset = build("folder", tmp_path, **{"FOLDER.PATH": "pictures/birds/../birds/.", "CORRUPTION": corruption})
+    assert dataset.title == "birds"
+    assert dataset.target_name == ("birds-inverse-3" if corruption else "birds")
+
+
+def test_messages_and_targets_have_the_name(tmp_path, command):
+    class_folders(tmp_path / "data/birds", ("b", "a"), 8)
+    class_folders(tmp_path / "data/mice", ("c", "a"), 8)
+    yamls = [yaml_of(tmp_path, name, PATH=name) for name in ("birds", "mice")]
+    made = command("TipAdapter", yamls[0], tmp_path / "data", output="made")
+    flags = ("--eval-only", "--model-dir", made.folder)
+    shifted = command("TipAdapter", yamls[0], tmp_path / "data", "DATASET.CORRUPTION", "inverse-3", flags=flags)
+    assert (shifted.results["dataset"], shifted.results["trained_on"]) == ("birds-inverse-3", "birds")
+    strange = command("TipAdapter", yamls[1], tmp_path / "data", flags=flags, output="strange")
+    assert strange.status == 2 and "on the classes of mice" in strange.err
+
+
+def test_two_sets_of_one_name_are_refused_in_one_report(tmp_path, command):
+    for name in ("birds", "mice"):
+        class_folders(tmp_path / "data" / name, ("b", "a"), 8)
+    for i, path in enumerate(("birds", "birds", "mice")):
+        yaml = yaml_of(tmp_path / str(i), "own", PATH=path)
+        assert command("ZeroshotCLIP", yaml, tmp_path / "data", output=f"out/{i}", shots=0).status == 0
+        if i == 0:
+            assert [run.dataset for run in gather(tmp_path / "out").runs] == ["own"]
+    with pytest.raises(InputError, match=r"^2: its test images are not those of 0, though both are of 'own'; [^\n]*$"):
+        gather(tmp_path / "out")
+
+
+# An image is identified by where it is.
+
+
+@pytest.mark.parametrize("form", ["relative", "absolute", "by a link"])
+def test_a_table_may_name_images_anywhere_and_every_run_reads_the_same(tmp_path, form):
+    """Same names in and outside of the folder, so that a path cut short would lead to another image."""
+    above = {"relative": "../aside", "absolute": tmp_path / "aside", "by a link": "link/.."}[form]
+    (tmp_path / "my_images/x").mkdir(parents=True)
+    (tmp_path / "aside/deep").mkdir(parents=True)
+    (tmp_path / "my_images/link").symlink_to(tmp_path / "aside/deep")
+    lines, expected = ["path,label,split"], {"train": [], "val": [], "test": []}
+    for i, part in enumerate(("train", "train", "train", "val", "test", "test")):
+        for label in ("ant", "bee"):
+            name = f"x/{label}{i}.png"
+            picture(tmp_path / "aside" / name, i)
+            picture(tmp_path / "my_images" / name, i)
+            lines += [f"{above}/{name},{label},{part}"]
+            expected[part].append(str(tmp_path / "aside" / name))
     write(tmp_path / "my_images/list.csv", "\n".join(lines))
-    before = sorted(tmp_path.rglob("*"))
-    dataset = build("folder", tmp_path, **{"FOLDER.CSV": "list.csv", "CORRUPTION": "inverse-5"})
-    copies = {item.impath for item in dataset.test}
-    assert len(copies) == 2 and all("/../" not in copy for copy in copies)
-    added = [path for path in sorted(tmp_path.rglob("*")) if path not in before]
-    assert {str(path) for path in added if path.suffix == ".png"} == copies
-    assert all(path.is_relative_to(tmp_path / "my_images") for path in added)
+    before = sorted(tmp_path.rglob("*.png"))
+    options = {"FOLDER.CSV": "list.csv", "NUM_SHOTS": 2}
+    one, two = (build("folder", tmp_path, **options) for _ in range(2))
+    assert paths(one.train_x) == paths(two.train_x) and set(paths(one.train_x)) < set(expected["train"])
+    assert paths(one.val) == sorted(expected["val"]) and paths(one.test) == sorted(expected["test"])
+    pictures = []
+    for corruption in ("inverse-5", "gaussian_noise-1"):
+        corrupted = build("folder", tmp_path, CORRUPTION=corruption, **options)
+        assert sorted(corrupted.originals.values()) == paths(one.test)
+        pictures += paths(corrupted.test)
+    added = {str(path) for path in tmp_path.rglob("*.png") if path not in before}
+    assert added == set(pictures) and len(added) == 8
+    assert all(path.startswith(str(tmp_path / "features/")) for path in added)
+
+
+@pytest.mark.parametrize(
+    "other", ["x.jpg", "./x.jpg", "sub/../x.jpg", "{folder}/x.jpg", "link.jpg", "link/x.jpg", "hard.jpg"]
+)
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_an_image_that_is_listed_twice_is_refused_with_both_lines(tmp_path, other, part):
+    folder = tmp_path / "my_images"
+    for name in ("x.jpg", "y.jpg", "z.jpg", "sub/a.jpg"):
+        picture(folder / name)
+    (folder / "link").symlink_to(folder)
+    (folder / "link.jpg").symlink_to("x.jpg")
+    os.link(folder / "x.jpg", folder / "hard.jpg")
+    other = other.format(folder=folder)
+    lines = ["path,label,split", "y.jpg,a,train", "x.jpg,b,train", '"z.jpg","b",test', f"{other},b,{part}"]
+    write(folder / "list.csv", "\n".join(lines))
+    with pytest.raises(InputError, match=r"list\.csv: line 3 \(.*x\.jpg\) and line 5 .* name one image") as found:
+        build("folder", tmp_path, **{"FOLDER.CSV": "list.csv"})
+    assert other in str(found.value) and len(str(found.value).splitlines()) == 1
+
+
+def test_names_that_are_no_text_are_kept_as_they_are(tmp_path):
+    strange = os.fsdecode(b"caf\xe9\n\\.png")
+    for label in ("ant", "bee"):
+        for i in range(6):
+            picture(tmp_path / "my_images" / label / f"{i}{strange}", i)
+    one, two = (build("folder", tmp_path, NUM_SHOTS=2) for _ in range(2))
+    assert paths(one.train_x) == paths(two.train_x) and all(strange in path for path in paths(two.train_x))
+
+
+# What we write is never read as data.
+
+
+def test_a_second_run_reads_what_the_first_read(tmp_path, command):
+    class_folders(tmp_path / "data/birds", ("b", "a", "corrupted"), 8)  # a class that is called so
+    yaml, before = yaml_of(tmp_path, "birds", PATH="birds"), sorted((tmp_path / "data").rglob("*.*g"))
+    found = []
+    for i in range(2):
+        run = command("TipAdapter", yaml, tmp_path / "data", "DATASET.CORRUPTION", "inverse-3", output=f"out{i}")
+        found.append([run.results[key] for key in ("data", "accuracy", "n_test")])
+    assert (
+        found[0] == found[1] and "'a photo of a corrupted.'" in run.log and "split" not in run.log.split("Prompts")[1]
+    )
+    assert sorted((tmp_path / "data").rglob("*.*g")) == before
+
+
+@pytest.mark.parametrize("output", ["birds/out", "birds/a/out"])
+@pytest.mark.parametrize("option", ["--output-dir", "IMO.STORE"])
+def test_nothing_is_written_where_classes_are_read(tmp_path, command, option, output):
+    class_folders(tmp_path / "data/birds", ("b", "a"), 8)
+    yaml, before = yaml_of(tmp_path, "birds", PATH="birds"), sorted((tmp_path / "data").rglob("*"))
+    place = tmp_path / "data" / output
+    more = {"output": place} if option == "--output-dir" else {}
+    words = () if more else ("IMO.STORE", place)
+    run = command("TipAdapter", yaml, tmp_path / "data", *words, **more)
+    assert run.status == 2 and run.err.startswith(f"error: {option}: {place} lies in {tmp_path}/data/birds/")
+    assert sorted((tmp_path / "data").rglob("*")) == before
+
+
+# Validation that is what it says.
+
+
+@pytest.mark.parametrize("validation", ["full", "few"])
+@pytest.mark.parametrize("count, shots", [(1, 1), (2, 2), (2, 16), (8, 8), (8, 16)])
+def test_where_all_is_support_settings_are_chosen_on_it_and_results_say_so(tmp_path, command, count, shots, validation):
+    for part, images in (("train", count), ("test", 2)):
+        class_folders(tmp_path / "data/birds" / part, ("b", "a"), images)
+    yaml = yaml_of(tmp_path, "birds", PATH="birds")
+    run, support = (
+        command("TipAdapter", yaml, tmp_path / "data", "DATASET.VALIDATION", option, output=option, shots=shots)
+        for option in (validation, "support")
+    )
+    assert "none is held out for validation: settings are chosen on the support set" in run.log
+    assert run.results["tuned_on"] == ("nothing (support, one shot)" if count == 1 else "support (leave-one-out)")
+    for key in ("tuned_on", "hyper_parameters", "accuracy", "val_accuracy"):
+        assert run.results[key] == support.results[key]
+    assert "val" not in run.results["data"]
+
+
+def test_no_epoch_is_chosen_on_support_images(tmp_path, command):
+    for part in ("train", "test"):
+        class_folders(tmp_path / "data/birds" / part, ("b", "a"), 2)
+    yaml = yaml_of(tmp_path, "birds", PATH="birds")
+    run = command("CoOp", yaml, tmp_path / "data", "TEST.FINAL_MODEL", "best_val")
+    assert run.status == 2 and "TEST.FINAL_MODEL: best_val needs validation images" in run.err
+
+
+@pytest.mark.parametrize("shots, held", [(4, {"b": 6}), (-1, {"b": 1, "a": 1}), (1, {"b": 9, "a": 3})])
+def test_classes_without_an_image_to_spare_are_named(tmp_path, capsys, shots, held):
+    for name, count in (("a", 4), ("b", 10), ("c", 1)):
+        class_folders(tmp_path / "my_images/train", (name,), count)
+        class_folders(tmp_path / "my_images/test", (name,), 1)
+    dataset = build("folder", tmp_path, NUM_SHOTS=shots)
+    assert Counter(item.classname for item in dataset.val) == held
+    assert not set(paths(dataset.train_x)) & set(paths(dataset.val))
+    assert {item.classname for item in dataset.train_x} == {"a", "b", "c"}
+    lacking = ", ".join(name for name in "abc" if name not in held)
+    assert f"none is held out for validation: {lacking}\n" in capsys.readouterr().out
+    assert str(dataset.protocol) == "held-out train"

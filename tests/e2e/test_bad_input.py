@@ -226,8 +226,9 @@ def test_truncated_image_to_be_corrupted(bench):
     digits = bench.copy_data()
     path = digits / "images" / "1" / "test_2.png"
     path.write_bytes(path.read_bytes()[:400])
-    bench.main("TipXPP", "DATASET.CORRUPTION", "inverse-3").assert_refused(str(path), "restore")
-    assert not (digits / "corrupted" / "inverse-3" / "1" / "test_2.png").exists()
+    store = bench.folder / "store"
+    bench.main("TipXPP", "DATASET.CORRUPTION", "inverse-3", "IMO.STORE", store).assert_refused(str(path), "restore")
+    assert all(copy.suffix == ".png" and copy.name[0] != "." for copy in (store / "corrupted/inverse-3").iterdir())
 
 
 def test_image_cut_anywhere_is_read_whole_or_refused(assets, tmp_path):

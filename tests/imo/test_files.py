@@ -11,7 +11,7 @@ import pytest
 
 import imo
 from imo import files
-from imo.files import atomic_path, drop_leftovers, leftovers, not_following, read_json, refuse_links
+from imo.files import atomic_path, drop_leftovers, leftovers, not_following, read_json, refuse_links, settled
 
 
 def test_a_temporary_name_cannot_be_foreseen(tmp_path):
@@ -201,3 +201,18 @@ def test_json_too_large(tmp_path, monkeypatch):
     (tmp_path / "a.json").write_text("[1, 2, 3, 4, 5]")
     with pytest.raises(imo.InputError, match="larger than 10 bytes"):
         read_json(tmp_path / "a.json", list[int], "broken", "")
+
+
+@pytest.mark.parametrize(
+    "path, expected",
+    [("a/x", "a/x"), ("a/../a/./x", "a/x"), ("link/x", "link/x"), ("link/../x", "far/x"), ("link/../y", "far/y"),
+     ("a/../none", "none"), ("same/../x", "x")],
+)  # fmt: skip
+def test_a_settled_path_is_of_the_same_file(tmp_path, path, expected):
+    for name in ("a", "far/deep"):
+        (tmp_path / name).mkdir(parents=True)
+    for name in ("x", "a/x", "far/x", "far/y", "far/deep/x"):
+        (tmp_path / name).touch()
+    (tmp_path / "link").symlink_to("far/deep")
+    (tmp_path / "same").symlink_to("a")
+    assert settled(f"{tmp_path}/{path}") == str(tmp_path / expected)

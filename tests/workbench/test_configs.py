@@ -164,14 +164,17 @@ def test_code_is_not_run(write):
         default().merge_from_file(path)
 
 
-def test_the_trainers_config_is_noted_and_the_datasets_is_not(write):
+def test_the_names_of_the_trainers_config_and_of_the_datasets_are_noted(write):
     cfg = default()
-    assert cfg.IMO.CFG == ""
+    assert (cfg.IMO.CFG, cfg.DATASET.TITLE) == ("", "")
     cfg.merge_from_file("configs/datasets/digits.yaml")
-    assert (cfg.DATASET.NAME, cfg.IMO.CFG) == ("Digits", "")
+    assert (cfg.DATASET.NAME, cfg.IMO.CFG, cfg.DATASET.TITLE) == ("Digits", "", "digits")
     cfg.merge_from_file(write("anywhere/vit-full.yaml", "DATASET: {NUM_SHOTS: 3}"))
     cfg.merge_from_file("configs/datasets/dtd.yaml")
-    assert (cfg.DATASET.NAME, cfg.IMO.CFG) == ("DescribableTextures", "vit-full")
+    assert (cfg.DATASET.NAME, cfg.IMO.CFG, cfg.DATASET.TITLE) == ("DescribableTextures", "vit-full", "dtd")
+    write("base.yaml", "DATASET: {NAME: Folder}")
+    cfg.merge_from_file(write("my birds.yaml", "_BASE_: base.yaml"))
+    assert (cfg.DATASET.NAME, cfg.DATASET.TITLE) == ("Folder", "my birds")
 
 
 def test_a_clone_reads_as_its_original():

@@ -24,6 +24,7 @@ from imo.results import FILE_NAME, Result, read_result, versions, write_result
 from imo.rules import Rule, check, whole
 from imo.trainers.base import distributed, folders, inputs
 from imo.trainers.base.corrections import isoclip_of
+from imo.trainers.base.foreign import title_of
 from imo.trainers.base.inputs import Inputs
 from imo.trainers.base.seeded_views import seeded_data
 from imo.trainers.base.settings import shared_rules
@@ -42,7 +43,7 @@ class ClipTrainer(TrainerX):
 
     Attributes of an object:
         seconds: by stage, see `stage`.
-        trained_on: name of the dataset that the state is made on.
+        trained_on: title of the dataset that the state is made on.
         settings: the options and weights that figures depend on.
         digests: of the data that figures depend on.
         trains: whether a training has begun.
@@ -58,11 +59,11 @@ class ClipTrainer(TrainerX):
     training_free: ClassVar[bool] = False
     runs_in_several_processes: ClassVar[bool] = False
 
+    trained_on: str
     protocol: Protocol
 
     def __init__(self, cfg: CfgNode) -> None:
         self.seconds: dict[str, float] = {}
-        self.trained_on: str = cfg.DATASET.NAME
         self.loaded: Inputs = {}
         self.trains = False
         super().__init__(cfg)
@@ -97,6 +98,7 @@ class ClipTrainer(TrainerX):
         self.val_loader, self.test_loader = manager.val_loader, manager.test_loader
         self.num_classes, self.lab2cname = manager.num_classes, manager.lab2cname
         self.num_source_domains = manager.num_source_domains
+        self.trained_on = title_of(manager.dataset, self.cfg)
 
     def load_backbone(self) -> None:
         """Set `clip_model` (with adapters, if the correction wants them) and the checksums that name it."""
@@ -128,8 +130,8 @@ class ClipTrainer(TrainerX):
     def train(self, start_epoch: int | None = None, max_epoch: int | None = None) -> None:
         if self.needs_shots and getattr(self.dm.dataset, "test_only", False):
             raise InputError(
-                f"DATASET.NAME: {self.cfg.DATASET.NAME} has no training images; build on another dataset and test on "
-                f"this one with --eval-only --model-dir, as scripts/shift.sh does"
+                f"DATASET.NAME: {title_of(self.dm.dataset, self.cfg)} has no training images; build on another dataset "
+                f"and test on this one with --eval-only --model-dir, as scripts/shift.sh does"
             )
         with distributed.first_alone():  # the first one empties the folder
             if self.is_finished():
@@ -288,7 +290,7 @@ class ClipTrainer(TrainerX):
             "base": None,
             "correction": self.correction,
             "cfg": cfg.IMO.CFG,
-            "dataset": getattr(dataset, "target_name", cfg.DATASET.NAME),
+            "dataset": getattr(dataset, "target_name", title_of(dataset, cfg)),
             "trained_on": self.trained_on,
             "backbone": cfg.MODEL.BACKBONE.NAME,
             "backbone_sha256": self.backbone_sha256,

@@ -12,6 +12,7 @@ from yacs.config import CfgNode
 from imo.classify.isoclip import IsoClip
 from imo.errors import InputError
 from imo.trainers.base.corrections import choose_isoclip, isoclip_ranges
+from imo.trainers.base.foreign import protocol_of, title_of
 from imo.trainers.base.task import ImageFunction, Queries, Task, TextClassifier
 from imo.trainers.base.views import ViewEncoder
 
@@ -52,7 +53,9 @@ class DatasetTask:
             views=lambda: self.encoded("views", "clip"),
             corrected_views=(lambda: self.corrected("views")) if self.corrects else None,
             support=support,
-            tuning=support if cfg.DATASET.VALIDATION == "support" else self.queries("val"),
+            tuning=support
+            if "support" in (cfg.DATASET.VALIDATION, protocol_of(dataset).images)
+            else self.queries("val"),
             seed=cfg.SEED,
         )
 
@@ -77,7 +80,7 @@ class DatasetTask:
         items: list[Any] = {"val": dataset.val, "test": dataset.test, "support": dataset.train_x}[split]
         if not items:
             raise InputError(
-                f"DATASET.NAME: {cfg.DATASET.NAME} has no {split} images, which {cfg.TRAINER.NAME} needs"
+                f"DATASET.NAME: {title_of(dataset, cfg)} has no {split} images, which {cfg.TRAINER.NAME} needs"
                 + ("; DATASET.VALIDATION support does without" if split == "val" else "")
             )
         return items

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from dassl.data.datasets import DATASET_REGISTRY
+from yacs.config import CfgNode
 
 from imo.compat.plugins import PREFIX
 from imo.model.templates import DEFAULT
@@ -19,6 +20,12 @@ def templates_of(dataset: Any, name: str) -> Sequence[str]:
         dataset = DATASET_REGISTRY.get(own)
     templates: Sequence[str] = getattr(dataset, "templates", [DEFAULT])
     return templates
+
+
+def title_of(dataset: Any, cfg: CfgNode) -> str:
+    """What results and messages call a dataset; where it does not say, the name that it is registered under."""
+    title: str = getattr(dataset, "title", cfg.DATASET.NAME)
+    return title
 
 
 def protocol_of(dataset: Any) -> Protocol:

@@ -31,8 +31,8 @@ Inputs = dict[str, str]
 
 _WITHOUT_EFFECT = (
     "OUTPUT_DIR", "RESUME", "VERBOSE", "TRAIN.PRINT_FREQ", "TRAIN.CHECKPOINT_FREQ", "DATASET.ROOT", "DATASET.CFG",
-    "DATASET.SHIFTS", "DATALOADER.NUM_WORKERS", "DATALOADER.TEST.BATCH_SIZE", "IMO.STORE", "IMO.CFG", "IMO.REDO",
-    "IMO.ADAPTER",  # the adapter counts by its content
+    "DATASET.TITLE", "DATASET.SHIFTS", "DATALOADER.NUM_WORKERS", "DATALOADER.TEST.BATCH_SIZE", "IMO.STORE", "IMO.CFG",
+    "IMO.REDO", "IMO.ADAPTER",  # the adapter counts by its content
 )  # fmt: skip
 _DATA = {  # names that `data_of` and `state_of` give, in words
     "support": "support images or classes",
@@ -72,15 +72,17 @@ def data_of(dataset: Any, cfg: CfgNode) -> Inputs:
 
     "support", "val" and "test" cover the images by their place below the data root, with labels and class names, and
     are the same on every machine. "files" covers size and time of change of all these images, by which the feature
-    store knows them, "prompts" the templates.
+    store knows them, "prompts" the templates. Of a corrupted image, the one that it was made from counts.
     """
     root, files, found = os.path.expanduser(cfg.DATASET.ROOT), hashlib.blake2b(digest_size=16), {}
+    originals = getattr(dataset, "originals", {})
     for part, items in (("support", dataset.train_x), ("val", dataset.val), ("test", dataset.test)):
         lines = hashlib.blake2b(digest_size=16)
         for item in items or ():
-            line = f"{place(item.impath, root)}\t{item.label}\t{item.classname}\n"
+            path = originals.get(item.impath, item.impath)
+            line = f"{place(path, root)}\t{item.label}\t{item.classname}\n"
             lines.update(line.encode(errors="surrogateescape"))
-            files.update(repr(file_state(item.impath)).encode())
+            files.update(repr(file_state(path)).encode())
         if items:
             found[part] = lines.hexdigest()
     prompts = repr(list(templates_of(dataset, cfg.DATASET.NAME))).encode()

@@ -19,7 +19,7 @@ from imo.rules import Rule, one_of
 from imo.trainers.base import distributed, folders
 from imo.trainers.base.clip_trainer import ClipTrainer
 from imo.trainers.base.dataset_task import DatasetTask
-from imo.trainers.base.foreign import protocol_of, templates_of
+from imo.trainers.base.foreign import protocol_of, templates_of, title_of
 from imo.trainers.base.gradient import GradientMethod, Groups, Training
 from imo.trainers.base.methods import Method
 from imo.trainers.base.options import method_options, method_rules, node_of
@@ -115,7 +115,7 @@ class MethodTrainer(ClipTrainer):
         method = self.method
         settings = ", ".join(f"{name} {value:.4g}" for name, value in method.settings.items())
         if method.chosen_by == "one shot":
-            why = "One support image a class and DATASET.VALIDATION support: nothing to tune on"
+            why = "One support image a class and no validation images: nothing to tune on"
             print(f"{why}, fixed setting {settings}")
         elif method.tuning_accuracy is not None:
             print(f"Search on {self.protocol}: {settings}, accuracy {method.tuning_accuracy:.2f}%")
@@ -153,7 +153,7 @@ class MethodTrainer(ClipTrainer):
         if self.method.about.get("classes") != list(self.dm.dataset.classnames):
             raise InputError(
                 f"--model-dir: {directory} holds the state of other classes; give a folder of {self.cfg.TRAINER.NAME} "
-                f"on the classes of {self.cfg.DATASET.NAME}{self.of_new_classes()}"
+                f"on the classes of {title_of(self.dm.dataset, self.cfg)}{self.of_new_classes()}"
             )
 
     def of_new_classes(self) -> str:
@@ -174,7 +174,7 @@ class MethodTrainer(ClipTrainer):
         strangers = [dataset.classnames[i] for i, number in enumerate(class_ids) if number not in source]
         if strangers:
             raise InputError(
-                f"--model-dir: {directory} lacks {len(strangers)} classes of {self.cfg.DATASET.NAME} "
+                f"--model-dir: {directory} lacks {len(strangers)} classes of {title_of(dataset, self.cfg)} "
                 f"({strangers[0]} ...); give a state that has all"
             )
         source_classes = [source[number] for number in class_ids]

@@ -54,16 +54,13 @@ class PromptTrainer(ClipTrainer):
         }  # fmt: skip
         return {**super().rules(cfg), **{f"TRAINER.{cls.node}.{name}": rule for name, rule in own.items()}}
 
-    def check_cfg(self, cfg: CfgNode) -> None:
-        """Refuse choosing an epoch without validation images (InputError)."""
-        super().check_cfg(cfg)
-        self.chooses_epoch = cfg.TEST.FINAL_MODEL == "best_val"
-        if self.chooses_epoch and cfg.DATASET.VALIDATION == "support":  # Dassl would choose on the test set
-            raise InputError("TEST.FINAL_MODEL: best_val needs validation images; take last_step")
-
     def build_model(self) -> None:
-        """CLIP, the prompt learner, and what trains it."""
+        """CLIP, the prompt learner, and what trains it. Choosing an epoch without validation images is refused."""
         cfg = self.cfg
+        self.chooses_epoch = cfg.TEST.FINAL_MODEL == "best_val"
+        protocol = protocol_of(self.dm.dataset)
+        if self.chooses_epoch and protocol.images == "support":  # Dassl would choose on the test set
+            raise InputError("TEST.FINAL_MODEL: best_val needs validation images; take last_step")
         with self.stage("load"):
             self.load_backbone()
             if self.options.PREC != "fp16":
@@ -76,7 +73,6 @@ class PromptTrainer(ClipTrainer):
         if cfg.MODEL.INIT_WEIGHTS:
             with reading(f"MODEL.INIT_WEIGHTS: {cfg.MODEL.INIT_WEIGHTS} cannot be loaded", "give a state dict's file"):
                 load_pretrained_weights(learner, cfg.MODEL.INIT_WEIGHTS)
-        protocol = protocol_of(self.dm.dataset)
         self.protocol = protocol if self.chooses_epoch else protocol.nothing()
         self.learner = learner
         learner.record = Record(self.inputs)

@@ -72,8 +72,11 @@ def seeded(transform: Transform, image: Image.Image, *key: object) -> Any:
 
 
 def place(path: str, root: str) -> str:
-    """Where an image lies below the data root: its name in the seed of a view, the same on every machine."""
-    return os.path.relpath(path, root).replace(os.sep, "/")
+    """Where an image lies below the data root, or its absolute path if it lies elsewhere: its name in the seed of a
+    view, the same on every machine that has it below the data root."""
+    below = os.path.relpath(path, root)
+    outside = below.split(os.sep, 1)[0] == os.pardir
+    return (os.path.abspath(path) if outside else below).replace(os.sep, "/")
 
 
 class _Views(Dataset[Any]):

@@ -24,11 +24,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from imo.workbench.overlap import measure, table
-    from imo.workbench.report.analyses import write_analysis
+    from imo.workbench.report.analyses import refuse_other_data, write_analysis
     from imo.workbench.report.figures import histograms
     from imo.workbench.report.panels import save
 
     found, folder = measure(args), Path(args.output) / "overlap" / args.dataset
+    refuse_other_data(folder, found)
     save(histograms(found, "image"), folder / "image")
     save(histograms(found, "text"), folder / "text")
     write_analysis(folder, found)

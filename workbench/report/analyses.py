@@ -10,7 +10,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 
 import msgspec
 
-from imo.errors import reading, shown
+from imo.errors import InputError, reading, shown
 from imo.files import read_json, write_json
 from imo.measure.overlap import OverlapReport, SimilarityReport
 
@@ -82,6 +82,7 @@ class Analysis(msgspec.Struct, frozen=True, kw_only=True):
     """The content of overlap.json.
 
     Attributes:
+        data: digest of the dataset's test images, as in results; empty in analyses of before.
         split: the images that were measured, in the words of `imo.protocol`, or "test".
         templates: prompts of the class texts.
         corrections: by name; changes are relative to the first.
@@ -89,6 +90,7 @@ class Analysis(msgspec.Struct, frozen=True, kw_only=True):
 
     schema_version: Literal[1] = 1
     dataset: str
+    data: str = ""
     split: str
     backbone: str
     backbone_sha256: str
@@ -99,6 +101,20 @@ class Analysis(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if not self.corrections:
             raise ValueError("no corrections")
+
+
+def refuse_other_data(folder: str | Path, analysis: Analysis) -> None:
+    """Raise InputError if a folder holds the overlap.json of another dataset of the same name."""
+    path = Path(folder) / FILE_NAME
+    try:
+        before = read_analysis(path).data
+    except InputError:
+        return  # none, or one that is to be replaced
+    if before and before != analysis.data:
+        raise InputError(
+            f"{path}: of other images under the name {analysis.dataset}; rename the dataset's YAML, or set OUTPUT to "
+            f"another folder"
+        )
 
 
 def write_analysis(folder: str | Path, analysis: Analysis) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -73,7 +73,7 @@ def gather(root: str | Path, methods: Collection[str] = ()) -> Sources:
     """Read an output folder; of some methods only, where they are named.
 
     Raises:
-        InputError: no finished runs, a method that has none, or what `_check_cells` refuses.
+        InputError: no finished runs, a method that has none, or what `_check_data` and `_check_cells` refuse.
     """
     root = Path(root)
     if not root.is_dir():
@@ -97,9 +97,11 @@ def gather(root: str | Path, methods: Collection[str] = ()) -> Sources:
         raise InputError(
             f"{root}: no finished runs below it; run for instance scripts/compare.sh with this OUTPUT{reason}"
         )
+    measured = _analyses(root, skipped)
+    _check_data(tested, measured.values())
     for group in (runs, *shifted.values()):
         _check_cells(group)
-    return Sources(root, runs, shifted, adapters, _analyses(root, skipped), skipped)
+    return Sources(root, runs, shifted, adapters, measured, skipped)
 
 
 def _only(methods: Collection[str], runs: list[Run]) -> list[Run]:
@@ -109,6 +111,19 @@ def _only(methods: Collection[str], runs: list[Run]) -> list[Run]:
     if strangers:
         raise InputError(f"--methods: there are no runs of '{strangers[0]}', but of: {', '.join(known) or 'nothing'}")
     return [run for run in runs if not methods or run.method in methods]
+
+
+def _check_data(runs: Iterable[Run], measured: Iterable[analyses.Analysis]) -> None:
+    """Raise InputError if test images of one name are not the same everywhere."""
+    found = [(run.dataset, run.data.get("test"), run.folder) for run in runs]
+    found += [(analysis.dataset, analysis.data, f"overlap of {analysis.dataset}") for analysis in measured]
+    first: dict[str, tuple[str, str]] = {}
+    for dataset, digest, place in found:
+        if digest and (other := first.setdefault(dataset, (digest, place)))[0] != digest:
+            raise InputError(
+                f"{place}: its test images are not those of {other[1]}, though both are of '{dataset}'; rename the "
+                f"YAML of one dataset and run it again, or give it an OUTPUT of its own"
+            )
 
 
 def _check_cells(runs: Sequence[Run]) -> None:

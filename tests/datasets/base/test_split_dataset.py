@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from building import Small, config, dataset_class, refused
+from building import Small, build, config, dataset_class, refused
 from layouts import FALLBACKS, WITH_SPLIT, split_layout, write
 
 import imo
@@ -200,7 +200,6 @@ def test_a_path_that_leads_out_is_refused(small, name):
         Small(config(small, CORRUPTION="inverse-1"))
     assert repr(name.format(root=small)) in str(found.value)
     assert {path.name for path in small.iterdir()} == {"aside", "small"}
-    assert not (small / "small/corrupted").exists()
 
 
 def test_a_folder_whose_name_begins_alike_is_another(small):
@@ -217,8 +216,6 @@ def test_a_path_inside_the_folder_is_good_in_any_form(small, name):
     (small / "small/images/test/0.png").rename(small / "small/more/x.png")
     renamed(small, "test/0.png", name.format(root=small))
     assert Small(config(small)).test[0].impath == str(small / "small/more/x.png")
-    corrupted = Small(config(small, CORRUPTION="inverse-1")).test[0].impath
-    assert corrupted.startswith(str(small / "small/corrupted/inverse-1/"))
 
 
 def test_the_owner_s_links_are_followed(small):
@@ -230,3 +227,27 @@ def test_the_owner_s_links_are_followed(small):
     renamed(small, "test/0.png", "test/../elsewhere/0.png")  # in this folder, not beside what the link leads to
     with pytest.raises(imo.InputError, match=r"images/elsewhere/0\.png: image named in .* is missing"):
         Small(config(small))
+
+
+# Images that are named twice.
+
+
+@pytest.mark.parametrize("again", ["train/1.png", "test/../train/1.png", "train/same.png"])
+def test_a_split_of_one_s_own_names_each_image_once(small, again):
+    (small / "small/images/train/same.png").symlink_to("1.png")
+    renamed(small, "test/2.png", again)
+    refused_twice = r"^[^\n]*split\.json: train\[1\] \(.*\) and test\[2\] \(.*\) name one image; keep one of them$"
+    with pytest.raises(imo.InputError, match=refused_twice):
+        Small(config(small))
+
+
+def test_a_published_split_is_kept_as_it_is(dtd_root):
+    path = dtd_root / "dtd" / dataset_class("dtd").split_file
+    split = json.loads(path.read_text())
+    name, label, _ = split["train"][0]
+    split["train"] += [split["train"][0], [name, label + 1, split["train"][4][2]]]
+    split["test"].append(split["train"][0])
+    write(path, split)
+    one, two = (build("dtd", dtd_root, NUM_SHOTS=5) for _ in range(2))
+    assert [item.impath for item in one.train_x] == [item.impath for item in two.train_x]
+    assert len(one.train_x) == 14 and len(one.test) == 7

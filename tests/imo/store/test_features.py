@@ -269,6 +269,15 @@ def test_an_identity_changes_with_the_file_and_with_what_is_added(tmp_path):
     assert {len(key) for key in found} == {16}
 
 
+def test_paths_that_look_alike_after_normalisation_have_their_own_identities(tmp_path):
+    (tmp_path / "far/deep").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("far/deep")
+    for file in (tmp_path / "a.png", tmp_path / "far/a.png"):
+        file.write_bytes(b"12")
+        os.utime(file, ns=(10**18, 10**18))
+    assert identity(f"{tmp_path}/link/../a.png") != identity(f"{tmp_path}/a.png")
+
+
 def test_an_identity_is_the_same_from_any_working_folder(tmp_path, monkeypatch):
     (tmp_path / "a.png").write_bytes(b"12")
     absolute = identity(str(tmp_path / "a.png"))

@@ -153,3 +153,27 @@ def test_data_elsewhere_are_the_same(cfg, dataset, tmp_path):
     before = inputs.data_of(made, cfg)
     cfg.DATASET.ROOT = f"{tmp_path}/."
     assert inputs.data_of(made, cfg) == before
+
+
+def test_data_outside_of_the_root_are_told_by_where_they_are(cfg, dataset, tmp_path):
+    """By a path from the root, they would be other images from another root."""
+    made = dataset()
+    (tmp_path / "a/b").mkdir(parents=True)
+    found = []
+    for root in ("a", "a/b"):
+        cfg.DATASET.ROOT = str(tmp_path / root)
+        found.append(inputs.data_of(made, cfg))
+    assert found[0] == found[1]
+
+
+def test_corrupted_images_are_told_by_what_they_were_made_from(cfg, dataset, tmp_path):
+    cfg.DATASET.ROOT, made = str(tmp_path), dataset()
+    before, originals = inputs.data_of(made, cfg), {}
+    for i, item in enumerate(made.test):
+        copy = tmp_path / f"store/{i}.png"
+        copy.parent.mkdir(exist_ok=True)
+        copy.write_text("corrupted")
+        originals[str(copy)], item.impath = item.impath, str(copy)
+    assert inputs.data_of(made, cfg)["test"] != before["test"]
+    made.originals = originals
+    assert inputs.data_of(made, cfg) == before

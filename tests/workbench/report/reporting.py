@@ -121,8 +121,8 @@ def make_analysis(dataset="Birds", corrections=("none", "adapter")):
     }
     image = {**text, "report": {**report, "within_variance": 0.4, "between_variance": 0.3}}
     return {
-        "schema_version": 1, "dataset": dataset, "split": "val (full)", "backbone": "glyph", "backbone_sha256": "b",
-        "templates": ["a photo of a {}."], "versions": {"torch": "2.1"},
+        "schema_version": 1, "dataset": dataset, "data": "", "split": "val (full)", "backbone": "glyph",
+        "backbone_sha256": "b", "templates": ["a photo of a {}."], "versions": {"torch": "2.1"},
         "corrections": {name: {"image": image, "text": text, "adapter_sha256": None} for name in corrections},
     }  # fmt: skip
 

@@ -8,7 +8,7 @@ import pytest
 from reporting import make_analysis
 
 from imo.errors import InputError
-from imo.workbench.report.analyses import Analysis, read_analysis, write_analysis
+from imo.workbench.report.analyses import Analysis, read_analysis, refuse_other_data, write_analysis
 
 
 def test_an_analysis_comes_back_as_written(tmp_path):
@@ -61,3 +61,14 @@ def test_what_makes_no_sense_is_not_written(tmp_path):
 def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(InputError, match=r"absent\.json: cannot be read"):
         read_analysis(tmp_path / "absent.json")
+
+
+def test_an_analysis_of_other_images_of_the_same_name_is_kept(tmp_path):
+    mine, other = (msgspec.convert({**make_analysis(), "data": data}, Analysis) for data in ("ab", "cd"))
+    refuse_other_data(tmp_path, mine)
+    path = write_analysis(tmp_path, mine)
+    refuse_other_data(tmp_path, mine)
+    with pytest.raises(InputError, match=rf"^{path}: of other images under the name Birds; rename"):
+        refuse_other_data(tmp_path, other)
+    path.write_text("{")
+    refuse_other_data(tmp_path, other)

@@ -100,3 +100,12 @@ def test_surfaces_are_read_without_unpickling(tmp_path, malicious_file):
     with pytest.raises(InputError, match=r"surface\.npz"):
         sources.surface(run)
     assert not malicious_file[1].exists()
+
+
+def test_an_analysis_and_runs_of_other_images_are_not_put_together(tmp_path):
+    write_study(tmp_path, [make_run(dataset="Birds", data={"test": "ab"})])
+    write_analysis(tmp_path, {**make_analysis(), "data": "ab"})
+    assert list(gather(tmp_path).analyses) == ["Birds"]
+    write_analysis(tmp_path, {**make_analysis(), "data": "cd"})
+    with pytest.raises(InputError, match="overlap of Birds: its test images are not those of Birds/"):
+        gather(tmp_path)

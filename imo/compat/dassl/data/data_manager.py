@@ -128,7 +128,7 @@ class DataManager:
         """Print a table of the number of classes and of samples in each part."""
         data = self.dataset
         rows = [
-            ("Dataset", cfg.DATASET.NAME),
+            ("Dataset", getattr(data, "title", cfg.DATASET.NAME)),
             ("Source", cfg.DATASET.SOURCE_DOMAINS),
             ("Target", cfg.DATASET.TARGET_DOMAINS),
             ("# classes", f"{self.num_classes:,}"),
