@@ -1,6 +1,6 @@
 """All that a dataset file needs: the class to build on, and what its attributes and its split are made of."""
 
-from imo.datasets.base.folders import class_folders, class_folders_of_parts
+from imo.datasets.base.folder_tree import class_folders, class_folders_of_parts
 from imo.datasets.base.imagenet_family import ImageNetFamily, ImageNetVariant
 from imo.datasets.base.sources import CLASSNAMES, IMO_RELEASE, Sizes, Torchvision, drive
 from imo.datasets.base.split_dataset import SplitDataset, folder_split

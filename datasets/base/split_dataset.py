@@ -10,7 +10,7 @@ from yacs.config import CfgNode
 
 from imo.datasets.base.annotations import Annotations, MissingFile
 from imo.datasets.base.corruptions import corrupted_copy
-from imo.datasets.base.folders import class_folders
+from imo.datasets.base.folder_tree import class_folders
 from imo.datasets.base.options import RULES
 from imo.datasets.base.saved import subset
 from imo.datasets.base.sources import Sizes, Torchvision

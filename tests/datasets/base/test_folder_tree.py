@@ -6,7 +6,7 @@ import re
 import pytest
 from PIL import Image
 
-from imo.datasets.base.folders import class_folders, class_folders_of_parts
+from imo.datasets.base.folder_tree import class_folders, class_folders_of_parts
 from imo.errors import InputError
 
 
