@@ -10,11 +10,7 @@ from collections.abc import Callable
 
 import torch
 
-# Images or texts that an encoder sees at once. An even share of an element-wise operation falls to each thread; PyTorch
-# rounds the last elements of a share differently unless it is a multiple of 32 elements long. With this factor (2 x 3 x
-# 5) and the width of CLIP's layers it is, for all usual numbers of threads.
-ENCODED = 30
-
+ENCODED = 32  # images or texts that an encoder sees at once
 MULTIPLIED = 128  # rows of a product of feature matrices; with 32 it takes half as long again, with 256 a quarter less
 
 

@@ -22,6 +22,7 @@ from imo.bounds import check_tensors, load_tensors
 from imo.checks import check_kind
 from imo.errors import InputError, reading
 from imo.model import open_clip
+from imo.model.activation import replace_activations
 from imo.model.assets import shipped_backbone, shipped_backbones
 from imo.model.openai_clip import clip_module
 from imo.model.torchscript import RefusedArchive, is_torchscript, read_torchscript
@@ -112,6 +113,7 @@ def load_clip(
     else:
         model = _load(locate(name), device, dtype)
         preprocess = clip_module("clip")._transform(model.visual.input_resolution)
+    replace_activations(model)
     model.requires_grad_(False)
     return model.eval(), preprocess
 

@@ -38,6 +38,14 @@ def test_rows_are_differentiable():
     assert torch.equal(rows.grad, torch.full((5, 2), 2.0))
 
 
+@pytest.mark.parametrize("threads", [*range(1, 17), 20, 24, 32, 48, 64, 128])
+def test_image_features_do_not_depend_on_the_number_of_threads(glyph, threads):
+    model, images = glyph
+    whole = imo.encode_images(model, images[:33])
+    torch.set_num_threads(threads)
+    assert torch.equal(imo.encode_images(model, images[:33]), whole)
+
+
 @pytest.mark.parametrize("threads", [1, 2, 3])
 @pytest.mark.parametrize("size", [1, 2, 7, 32, 100])
 def test_image_features_do_not_depend_on_batch_order_or_threads(glyph, threads, size):

@@ -33,7 +33,7 @@ def test_weights_come_back_unrounded_from_every_form(tiny_clip, images, tmp_path
     model, _ = imo.load_clip(str(tmp_path / name))
     assert model.known_tokens is None
     assert torch.equal(model.logit_scale, tiny_clip.logit_scale)
-    assert torch.equal(model.encode_image(images), tiny_clip.encode_image(images))
+    torch.testing.assert_close(model.encode_image(images), tiny_clip.encode_image(images), rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(
         model.encode_text(torch.nn.functional.pad(TOKENS, (0, 73))),
         tiny_clip.encode_text(torch.nn.functional.pad(TOKENS, (0, 73))),
