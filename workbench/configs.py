@@ -18,7 +18,7 @@ import yaml
 from yacs.config import CfgNode
 
 from imo.compat.plugins import PREFIX
-from imo.errors import InputError
+from imo.errors import InputError, reason
 from imo.workbench import places
 
 BASE = "_BASE_"
@@ -71,8 +71,8 @@ class LayeredCfg(CfgNode):  # type: ignore[misc]  # yacs has no types
             try:
                 self.merge_from_other_cfg(CfgNode(content))
             except (AssertionError, AttributeError, KeyError, TypeError, ValueError) as error:  # what yacs raises
-                reason = " ".join(str(error).split())
-                raise InputError(f"{file}: {reason}; mend the name or the value") from error
+                said = " ".join(str(error).split())  # yacs's own sentence, whatever the kind of error
+                raise InputError(f"{file}: {said}; mend the name or the value") from error
             self._note(_leaves(content))
         names_dataset = any((content.get("DATASET") or {}).get("NAME") for _, content in files)
         node, key = ("DATASET", "TITLE") if names_dataset else ("IMO", "CFG")
@@ -136,9 +136,7 @@ def _read(file: Path) -> dict[str, Any]:
         _bounded(text)
         content = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError) as error:
-        raise InputError(
-            f"{file}: not YAML, or more than is read ({' '.join(str(error).split())}); mend the file"
-        ) from error
+        raise InputError(f"{file}: not YAML, or more than is read ({reason(error)}); mend the file") from error
     if not isinstance(content, dict | None):
         raise InputError(f"{file}: expected settings, NAME: value, got {type(content).__name__}; mend the file")
     return content or {}

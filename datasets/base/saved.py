@@ -169,7 +169,7 @@ def _read_pickle(path: str) -> dict[str, list[tuple[str, int]]]:
                 return Record
             raise InputError(f"{path}: refused, for it holds {module}.{name} beside Dassl's Datum; delete it")
 
-    try:
+    with reading(f"{path}: broken few-shot pickle", "delete it, and ours is drawn"):
         with open(path, "rb") as file:
             pickled = file.read()
         check_pickle(io.BytesIO(pickled), len(pickled))
@@ -178,13 +178,7 @@ def _read_pickle(path: str) -> dict[str, list[tuple[str, int]]]:
         for impath, label in (pair for pairs in found.values() for pair in pairs):
             if not isinstance(impath, str) or not isinstance(label, int) or len(impath) > _LONGEST:
                 raise ValueError("an image's path is no text, or too long, or its label is no number")
-        return found
-    except InputError:
-        raise
-    except Exception as error:  # a damaged pickle raises nearly anything
-        raise InputError(
-            f"{path}: broken few-shot pickle ({type(error).__name__}: {error}); delete it, and ours is drawn"
-        ) from error
+    return found
 
 
 def _matched(pickled: Iterable[tuple[str, int]], items: Iterable[Item], image_dir: str, path: str) -> list[Item]:

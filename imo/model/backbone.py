@@ -20,7 +20,7 @@ from safetensors import safe_open
 
 from imo.bounds import check_tensors, load_tensors
 from imo.checks import check_kind
-from imo.errors import InputError, reading
+from imo.errors import InputError, reading, reason
 from imo.model import open_clip
 from imo.model.activation import replace_activations
 from imo.model.assets import shipped_backbone, shipped_backbones
@@ -127,8 +127,7 @@ def _available(device: str | torch.device) -> torch.device:
     try:
         return torch.empty(0, device=device).device
     except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:  # AssertionError: no CUDA
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(f"device: '{device}' cannot be used on this machine ({reason}); choose cpu") from error
+        raise InputError(f"device: '{device}' cannot be used on this machine ({reason(error)}); choose cpu") from error
 
 
 def _load(path: Path, device: torch.device, dtype: torch.dtype) -> Any:
